@@ -1,0 +1,83 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Position, Transport, TransportError};
+use crate::record::{RecordBatch, TopicName, TopicPartition};
+
+/// All that a host does with its log beside its stream threads: topics, tailing, appending, offsets. Blocking; any thread.
+pub trait Client: Send + Sync {
+    /// Partitions of every topic asked for that exists.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn partitions(&self, topics: &[TopicName]) -> Result<BTreeMap<TopicName, i32>, TransportError>;
+
+    /// Creates a topic; `false`: it is already there, as it is.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn create_topic(&self, topic: &NewTopic) -> Result<bool, TransportError>;
+
+    /// The first offset of a partition that can be read, and the one after the last committed one.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn offsets(&self, partition: &TopicPartition) -> Result<(i64, i64), TransportError>;
+
+    /// The first offset whose timestamp (milliseconds since 1970 UTC) is `timestamp` or later; the end where there is none.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn offset_at(&self, partition: &TopicPartition, timestamp: i64) -> Result<i64, TransportError>;
+
+    /// Committed rows of a partition from `offset` on, at most `rows` of them; waits up to `wait` for the first. The
+    /// second result is where to go on: beyond the last row, past markers and compacted rows.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn read(
+        &self,
+        partition: &TopicPartition,
+        offset: i64,
+        rows: usize,
+        wait: Duration,
+    ) -> Result<(RecordBatch, i64), TransportError>;
+
+    /// Appends rows (`offsets` are ignored) and returns the offset of each once all are durable. Outside of transactions;
+    /// on an error some may have been appended.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn append(&self, partition: &TopicPartition, rows: &RecordBatch) -> Result<Vec<i64>, TransportError>;
+
+    /// The positions that the application has committed, for those of `partitions` that have one.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<Position>, TransportError>;
+}
+
+/// A topic to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Its name.
+    pub name: TopicName,
+    /// At least 1.
+    pub partitions: i32,
+    /// Keeps the last row of each key for ever instead of all rows for a time.
+    pub compacted: bool,
+    /// Further settings by Kafka's names; a transport that has no such setting says so.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Makes what a host needs of one kind of log.
+pub trait Connector: Send + Sync {
+    /// The client of this host.
+    fn client(&self) -> std::sync::Arc<dyn Client>;
+
+    /// The transport of stream thread `thread` (from 0), to be used by the calling OS thread alone.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn transport(&self, thread: usize) -> Result<Box<dyn Transport>, TransportError>;
+}

@@ -1,0 +1,140 @@
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::record::{RecordBatch, Rows, TopicName, TopicPartition};
+
+/// Where one stream thread's records come from and go to: Kafka, the embedded log, a simulation.
+///
+/// Nothing above this trait knows which. One suite, `weir_testing::contract`, holds all three to what is said here.
+///
+/// A transport has at most one transaction open. Rows, positions and revocations reach the engine only through
+/// [`Transport::poll`], so nothing changes hands in the middle of a step.
+pub trait Transport {
+    /// What came by the end of `wait`; returns at once when there is something. Empty: nothing came.
+    ///
+    /// Rows are committed ones, in offset order within a partition, and only of partitions that were assigned and are
+    /// neither revoked nor paused. After [`Transport::seek`] no row of before the seek appears any more.
+    ///
+    /// # Errors
+    /// [`TransportError`]; a retriable one leaves everything as it was.
+    fn poll(&mut self, wait: Duration) -> Result<Vec<Incoming>, TransportError>;
+
+    /// Begins a transaction. None may be open.
+    ///
+    /// # Errors
+    /// [`TransportError`]: nothing was begun.
+    fn begin(&mut self) -> Result<(), TransportError>;
+
+    /// Adds rows to the open transaction, in order within each partition. Waits where the queue is full.
+    ///
+    /// # Errors
+    /// [`TransportError`]: the transaction can only be aborted.
+    fn produce(&mut self, outgoing: &Outgoing) -> Result<(), TransportError>;
+
+    /// Commits the open transaction with the input positions of every task that wrote in it: all of it or nothing.
+    ///
+    /// # Errors
+    /// [`CommitError`] says what is known of the outcome; [`Transport::recover`] is what comes next in each case.
+    fn commit(&mut self, positions: &[Position]) -> Result<(), CommitError>;
+
+    /// Aborts the open transaction; readers of committed records never see a row of it.
+    ///
+    /// # Errors
+    /// [`TransportError`]: the outcome is settled by [`Transport::recover`].
+    fn abort(&mut self) -> Result<(), TransportError>;
+
+    /// Makes an end of whatever was open, by a new producer where there is one, and reads the committed positions of the
+    /// partitions assigned now anew. Fetching goes on from them.
+    ///
+    /// # Errors
+    /// [`TransportError`]; the caller tries again with a back-off while it is retriable.
+    fn recover(&mut self) -> Result<Vec<Position>, TransportError>;
+
+    /// Fetching goes on from `offset` in each partition.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn seek(&mut self, to: &[(TopicPartition, i64)]) -> Result<(), TransportError>;
+
+    /// Fetches no more rows of `partitions` until they are resumed.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError>;
+
+    /// Fetches rows of `partitions` again.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError>;
+
+    /// Gives up revoked partitions: their work is committed or aborted. The group waits for this.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError>;
+}
+
+/// What a poll brings.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Incoming {
+    /// These are ours now, beside those we have; fetching from these positions has begun.
+    Assigned(Vec<Position>),
+    /// These go to another member once they are released: commit or abort, then [`Transport::release`].
+    Revoked(Vec<TopicPartition>),
+    /// Another member owns these by now: abort, a commit would be a lie. Nothing is to be released.
+    Lost(Vec<TopicPartition>),
+    /// Rows of one partition.
+    Fetched(TopicPartition, RecordBatch),
+}
+
+/// How far a task has come in one of its input partitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The next row to take.
+    pub offset: i64,
+    /// What was committed with it (at most 4 KB); none: nothing was ever committed, and `offset` is where to start.
+    pub metadata: Option<String>,
+}
+
+/// Rows for one topic, each with its partition: the engine computes every partition itself.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The topic.
+    pub topic: TopicName,
+    /// A cell per row.
+    pub partitions: Vec<i32>,
+    /// The rows; a sink's origins are no longer of interest.
+    pub rows: Rows,
+}
+
+/// Why a commit did not return as done.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CommitError {
+    /// Nothing of it happened.
+    #[error("the transaction was refused and did not happen: {0}")]
+    Refused(String),
+    /// It may have happened: only the committed positions tell.
+    #[error("the end of the transaction is unknown: {0}")]
+    Unknown(String),
+    /// The group or another producer has passed over us. Nothing of it happened.
+    #[error("fenced: {0}")]
+    Fenced(String),
+}
+
+/// Why a transport could not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TransportError {
+    /// It may pass; try again with a back-off.
+    #[error("{0}")]
+    Retriable(String),
+    /// The open transaction cannot be committed any more: recover.
+    #[error("{0}")]
+    Abortable(String),
+    /// This transport is done for: the thread ends, its partitions go to others. Nothing is lost.
+    #[error("{0}")]
+    Fatal(String),
+}

@@ -1,0 +1,191 @@
+use std::sync::Arc;
+
+use super::{Column, Headers, RecordBatch, TopicPartition};
+
+/// Cells chosen of a shared column: what one node hands the next without copying bytes.
+#[derive(Clone, Debug)]
+pub struct Cells {
+    column: Arc<Column>,
+    /// Cell `i` is the column's cell `chosen[i]`; none: every cell in order.
+    chosen: Option<Vec<u32>>,
+}
+
+impl Cells {
+    /// Every cell of `column`.
+    #[must_use]
+    pub fn all(column: Arc<Column>) -> Self {
+        Self { column, chosen: None }
+    }
+
+    /// The number of cells.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.chosen.as_ref().map_or(self.column.len(), Vec::len)
+    }
+
+    /// Whether there is no cell.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Cell `index`; `None` is null.
+    #[must_use]
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&[u8]> {
+        self.column.get(self.chosen.as_ref().map_or(index, |chosen| chosen[index] as usize))
+    }
+
+    /// All cells in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Option<&[u8]>> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// The cells `rows` of these, repeats allowed.
+    #[must_use]
+    pub fn select(&self, rows: &[u32]) -> Self {
+        let chosen = match &self.chosen {
+            None => rows.to_vec(),
+            Some(chosen) => rows.iter().map(|&row| chosen[row as usize]).collect(),
+        };
+        Self { column: self.column.clone(), chosen: Some(chosen) }
+    }
+
+    /// The same cells as a column of their own: shared where all are chosen, else copied together.
+    #[must_use]
+    pub fn gather(&self) -> Arc<Column> {
+        if self.chosen.is_none() {
+            return self.column.clone();
+        }
+        let bytes = self.iter().map(|cell| cell.map_or(0, <[u8]>::len)).sum();
+        let mut column = Column::with_capacity(self.len(), bytes);
+        self.iter().for_each(|cell| column.push(cell));
+        Arc::new(column)
+    }
+}
+
+impl From<Column> for Cells {
+    fn from(column: Column) -> Self {
+        Self::all(Arc::new(column))
+    }
+}
+
+/// Headers chosen of shared ones, like [`Cells`].
+#[derive(Clone, Debug)]
+pub struct HeaderCells {
+    headers: Arc<Headers>,
+    chosen: Option<Vec<u32>>,
+}
+
+impl HeaderCells {
+    /// Every row of `headers`.
+    #[must_use]
+    pub fn all(headers: Arc<Headers>) -> Self {
+        Self { headers, chosen: None }
+    }
+
+    /// The headers of row `row`, name and value in order.
+    pub fn row(&self, row: usize) -> impl ExactSizeIterator<Item = (&[u8], Option<&[u8]>)> {
+        self.headers.row(self.chosen.as_ref().map_or(row, |chosen| chosen[row] as usize))
+    }
+
+    /// The rows `rows` of these.
+    #[must_use]
+    pub fn select(&self, rows: &[u32]) -> Self {
+        let chosen = match &self.chosen {
+            None => rows.to_vec(),
+            Some(chosen) => rows.iter().map(|&row| chosen[row as usize]).collect(),
+        };
+        Self { headers: self.headers.clone(), chosen: Some(chosen) }
+    }
+}
+
+/// Where the rows that a step took came from. Shared by every batch of the step; a row's origin is its index here.
+///
+/// Rows are in sequence order: the order in which the task took them.
+#[derive(Clone, Debug, Default)]
+pub struct Taken {
+    /// The task's input partitions.
+    pub partitions: Vec<TopicPartition>,
+    /// Index into `partitions`, a cell per row.
+    pub partition: Vec<u32>,
+    /// Offsets, a cell per row.
+    pub offsets: Vec<i64>,
+    /// Stream time in milliseconds since 1970 UTC with that row taken in.
+    pub stream_times: Vec<i64>,
+}
+
+impl Taken {
+    /// Partition and offset of row `origin`.
+    #[must_use]
+    pub fn coordinates(&self, origin: u32) -> (&TopicPartition, i64) {
+        let row = origin as usize;
+        (&self.partitions[self.partition[row] as usize], self.offsets[row])
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+}
+
+/// Rows on their way from one node to the next. All parts have the same number of rows.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// Keys.
+    pub keys: Cells,
+    /// Values.
+    pub values: Cells,
+    /// Milliseconds since 1970 UTC.
+    pub timestamps: Vec<i64>,
+    /// None: no row has any.
+    pub headers: Option<HeaderCells>,
+    /// The row of [`Taken`] that caused each row; never decreasing.
+    pub origins: Vec<u32>,
+}
+
+impl Rows {
+    /// The rows of a fetched batch, each its own origin.
+    #[must_use]
+    pub fn from_batch(batch: RecordBatch) -> Self {
+        let origins = (0..batch.len() as u32).collect();
+        Self {
+            keys: batch.keys.into(),
+            values: batch.values.into(),
+            timestamps: batch.timestamps,
+            headers: batch.headers.map(|headers| HeaderCells::all(Arc::new(headers))),
+            origins,
+        }
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.origins.len()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.origins.is_empty()
+    }
+
+    /// The rows `rows` of these, repeats allowed.
+    #[must_use]
+    pub fn select(&self, rows: &[u32]) -> Self {
+        Self {
+            keys: self.keys.select(rows),
+            values: self.values.select(rows),
+            timestamps: rows.iter().map(|&row| self.timestamps[row as usize]).collect(),
+            headers: self.headers.as_ref().map(|headers| headers.select(rows)),
+            origins: rows.iter().map(|&row| self.origins[row as usize]).collect(),
+        }
+    }
+}

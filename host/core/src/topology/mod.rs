@@ -1,0 +1,7 @@
+//! The topology: what a file says, checked, as the engine runs it.
+
+mod model;
+
+pub use model::{
+    Branch, ErrorPolicy, Format, Input, Node, NodeIndex, NodeKind, NodeName, PluginRef, SubTopology, Topic, TopicIndex, Topology,
+};
