@@ -115,7 +115,10 @@ impl Column {
             }
         }
         self.data.extend_from_slice(cell.unwrap_or_default());
-        assert!(self.data.len() <= u32::MAX as usize, "a column holds less than 4 GiB: batches are bounded long before");
+        assert!(
+            self.data.len() <= u32::MAX as usize,
+            "a column holds less than 4 GiB: batches are bounded long before"
+        );
         self.ends.push(self.data.len() as u32);
     }
 

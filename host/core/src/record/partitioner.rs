@@ -44,3 +44,39 @@ pub fn murmur2(data: &[u8]) -> i32 {
     hash = (hash ^ (hash >> 13)).wrapping_mul(M);
     (hash ^ (hash >> 15)) as i32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Partitioner, murmur2, partition_of_key};
+
+    const GOLDEN: &str = include_str!("../../tests/golden/murmur2.txt");
+
+    fn bytes_of_hex(hex: &str) -> Vec<u8> {
+        let digits = if hex == "-" { "" } else { hex };
+        (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_key_goes_where_the_java_client_sends_it() {
+        let mut checked = 0;
+        for line in GOLDEN.lines().filter(|line| !line.starts_with('#')) {
+            let (key, numbers) = line.split_once(' ').unwrap();
+            let key = bytes_of_hex(key);
+            let expected: Vec<i32> = numbers.split(' ').map(|number| number.parse().unwrap()).collect();
+            let mut actual = vec![murmur2(&key)];
+            actual.extend([1, 4, 7, 128].map(|partitions| partition_of_key(&key, partitions)));
+            assert_eq!(actual, expected, "{line}");
+            checked += 1;
+        }
+        assert!(checked > 300, "only {checked} golden keys");
+    }
+
+    #[test]
+    fn null_keys_go_round_robin_and_leave_keyed_ones_alone() {
+        let mut partitioner = Partitioner::default();
+        let partitions: Vec<i32> = (0..5).map(|_| partitioner.partition(None, 3)).collect();
+        assert_eq!(partitions, [0, 1, 2, 0, 1]);
+        assert_eq!(partitioner.partition(Some(b"21"), 3), partition_of_key(b"21", 3));
+        assert_eq!(partitioner.partition(None, 3), 2);
+    }
+}

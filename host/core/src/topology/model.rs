@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Span;
 use crate::expression::Expression;
 use crate::record::TopicName;
 
@@ -105,6 +106,8 @@ pub struct Input {
     pub port: u32,
     /// The port's name, where the file gives one; a plugin's names are checked against what it declares.
     pub port_name: Option<String>,
+    /// Where the file says so, for checks that need the plugin.
+    pub span: Span,
 }
 
 /// What a node does.
@@ -138,6 +141,8 @@ pub struct PluginRef {
     pub plugin: String,
     /// Configuration as JSON text; `null` where there is none.
     pub config: String,
+    /// Where the file names it, for checks that need the plugin.
+    pub span: Span,
 }
 
 /// What becomes of a row that a node cannot map: a rejected row, one that traps alone, one that is not what its topic's
