@@ -77,6 +77,7 @@ pub trait Transport {
 }
 
 /// What a poll brings.
+#[expect(clippy::large_enum_variant, reason = "a few for each poll, and each is moved once")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Incoming {
     /// These are ours now, beside those we have; fetching from these positions has begun.

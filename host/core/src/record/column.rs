@@ -99,7 +99,7 @@ impl Column {
         if cell.is_none() && self.validity.is_none() {
             // All cells so far are present; bits past the last cell stay 0.
             let mut bitmap = vec![0xff; index.div_ceil(8)];
-            if index % 8 != 0
+            if !index.is_multiple_of(8)
                 && let Some(last) = bitmap.last_mut()
             {
                 *last = (1 << (index % 8)) - 1;
@@ -107,7 +107,7 @@ impl Column {
             self.validity = Some(bitmap);
         }
         if let Some(bitmap) = &mut self.validity {
-            if index % 8 == 0 {
+            if index.is_multiple_of(8) {
                 bitmap.push(0);
             }
             if cell.is_some() {

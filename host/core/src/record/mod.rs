@@ -10,7 +10,7 @@ mod rows;
 
 pub use column::{Column, MalformedColumn};
 pub use headers::Headers;
-pub use partitioner::{Partitioner, murmur2, partition_of_key};
+pub use partitioner::{murmur2, partition, partition_of_key};
 pub use rows::{Cells, HeaderCells, Rows, Taken};
 
 use std::fmt;

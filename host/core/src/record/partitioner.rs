@@ -1,20 +1,14 @@
-/// Chooses partitions as Kafka's Java client does for keyed records; null keys go round robin.
+/// The partition for a row among `partitions` (at least 1), as Kafka's Java client chooses it for keyed records.
 ///
-/// librdkafka's own default is CRC32: it would break every join with topics that Java wrote.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Partitioner {
-    next: u32,
-}
-
-impl Partitioner {
-    /// The partition for a key among `partitions` (at least 1).
-    pub fn partition(&mut self, key: Option<&[u8]>, partitions: i32) -> i32 {
-        if let Some(key) = key {
-            return partition_of_key(key, partitions);
-        }
-        let partition = self.next % partitions.unsigned_abs();
-        self.next = self.next.wrapping_add(1);
-        partition as i32
+/// librdkafka's own default is CRC32: it would break every join with topics that Java wrote. A row without a key goes to
+/// `round % partitions`; the caller derives `round` from the row's coordinates, so that a replay writes the same rows to the
+/// same partitions.
+#[must_use]
+pub fn partition(key: Option<&[u8]>, round: u64, partitions: i32) -> i32 {
+    debug_assert!(partitions >= 1);
+    match key {
+        Some(key) => partition_of_key(key, partitions),
+        None => (round % u64::from(partitions.unsigned_abs())) as i32,
     }
 }
 

@@ -188,4 +188,37 @@ impl Rows {
             origins: rows.iter().map(|&row| self.origins[row as usize]).collect(),
         }
     }
+
+    /// Rows of `parts` in the order given, each as part and row, copied together.
+    #[must_use]
+    pub fn gather(parts: &[Self], order: &[(usize, usize)]) -> Self {
+        let at = order.iter().map(|&(part, row)| (&parts[part], row));
+        let column =
+            |cells: fn(&Self) -> &Cells| -> Column { at.clone().map(|(rows, row)| cells(rows).get(row)).collect() };
+        let headers = parts.iter().any(|rows| rows.headers.is_some()).then(|| {
+            let mut headers = Headers::default();
+            for (rows, row) in at.clone() {
+                headers.push_row(rows.headers.iter().flat_map(|headers| headers.row(row)));
+            }
+            HeaderCells::all(Arc::new(headers))
+        });
+        Self {
+            keys: column(|rows| &rows.keys).into(),
+            values: column(|rows| &rows.values).into(),
+            timestamps: at.clone().map(|(rows, row)| rows.timestamps[row]).collect(),
+            headers,
+            origins: at.map(|(rows, row)| rows.origins[row]).collect(),
+        }
+    }
+
+    /// The rows of `parts`, one part after the other.
+    #[must_use]
+    pub fn concat(mut parts: Vec<Self>) -> Self {
+        if parts.len() == 1 {
+            return parts.swap_remove(0);
+        }
+        let order: Vec<(usize, usize)> =
+            parts.iter().enumerate().flat_map(|(part, rows)| (0..rows.len()).map(move |row| (part, row))).collect();
+        Self::gather(&parts, &order)
+    }
 }

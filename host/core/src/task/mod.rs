@@ -1,6 +1,31 @@
 //! A task: one partition's share of a subtopology, and the way of one record through it.
+//!
+//! Rows wait in the [`group`], are offered to a [`step`], go from node to node, through a plugin by way of [`call`], and end in
+//! [`sink`]. [`life`] says what can become of a task.
 
+mod call;
+mod group;
+mod instances;
+pub mod life;
+mod metrics;
+mod output;
+mod sink;
+mod step;
+
+use std::collections::BTreeMap;
 use std::fmt;
+
+pub use metrics::{NodeMetrics, REASONS_MAX};
+
+use crate::ports::{CreateFault, Digest, Outgoing, Position, ProcessorSupplier};
+use crate::record::{RecordBatch, TopicName, TopicPartition};
+use crate::thread::{Report, ReportKind};
+use crate::topology::{NodeIndex, NodeName, Topology};
+use group::{PartitionGroup, StreamTime};
+use instances::Instances;
+pub(crate) use instances::Running;
+use life::{Cause, State};
+use step::{Done, Poison, Scope, Step};
 
 /// A subtopology and a partition; shown as `0_3`, as Kafka Streams does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,5 +39,296 @@ pub struct TaskId {
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}_{}", self.subtopology, self.partition)
+    }
+}
+
+/// What is committed with a task's positions, as JSON in the offset metadata (brokers take 4 KB at most).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Committed {
+    /// Stream time in milliseconds since 1970 UTC; none before the first row.
+    pub stream_time: Option<i64>,
+    /// The highest deployment revision that the task has run.
+    pub revision: u64,
+}
+
+impl Committed {
+    /// What `metadata` says; metadata of somebody else says nothing.
+    #[must_use]
+    pub fn read(metadata: Option<&str>) -> Self {
+        metadata.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
+
+    fn write(self) -> String {
+        serde_json::to_string(&self).unwrap_or_default()
+    }
+}
+
+/// What tasks are run with: the thread's, lent for the length of a call.
+pub(crate) struct Environment<'a> {
+    pub(crate) topology: &'a Topology,
+    pub(crate) partitions: &'a BTreeMap<TopicName, i32>,
+    pub(crate) supplier: &'a mut dyn ProcessorSupplier,
+    pub(crate) metrics: &'a mut [NodeMetrics],
+}
+
+/// One partition's share of a subtopology.
+pub(crate) struct Task {
+    pub(crate) id: TaskId,
+    state: State,
+    group: PartitionGroup,
+    instances: Instances,
+    /// As the last commit left it: where a reset goes back to.
+    committed: Vec<(TopicPartition, i64)>,
+    committed_with: Committed,
+    /// The node at whose row the task stopped.
+    failed_at: Option<NodeIndex>,
+    /// Deployments that could not be started here, not to be tried again.
+    refused: BTreeMap<NodeIndex, u64>,
+}
+
+impl Task {
+    pub(crate) fn new(id: TaskId) -> Self {
+        Self {
+            id,
+            state: State::Running,
+            group: PartitionGroup::default(),
+            instances: Instances::new(id),
+            committed: Vec::new(),
+            committed_with: Committed::default(),
+            failed_at: None,
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// Adds an input partition.
+    pub(crate) fn add(&mut self, position: &Position) {
+        let with = Committed::read(position.metadata.as_deref());
+        self.group.add(position.partition.clone(), position.offset, with.stream_time);
+        self.committed.push((position.partition.clone(), position.offset));
+        self.committed_with.stream_time = self.committed_with.stream_time.max(with.stream_time);
+        self.committed_with.revision = self.committed_with.revision.max(with.revision);
+    }
+
+    pub(crate) fn owns(&self, partition: &TopicPartition) -> bool {
+        self.group.partitions().any(|own| own == partition)
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    pub(crate) fn push(&mut self, partition: &TopicPartition, batch: RecordBatch) {
+        // A failed task's partitions are paused; what was fetched before comes again when they are resumed.
+        if self.state == State::Running {
+            self.group.push(partition, batch);
+        }
+    }
+
+    fn moves(&mut self, cause: Cause) {
+        let after = life::next(self.state, cause);
+        debug_assert!(after.is_some(), "task {}: {cause:?} in state {:?}", self.id, self.state);
+        self.state = after.unwrap_or(self.state);
+    }
+
+    /// Takes the next rows through the nodes; none: no rows wait.
+    pub(crate) fn step(&mut self, rows_max: usize, environment: &mut Environment<'_>) -> Option<Stepped> {
+        if self.state != State::Running {
+            return None;
+        }
+        let mut offered = self.group.offer(rows_max)?;
+        let source = environment.topology.subtopologies[self.id.subtopology].sources[0];
+        let mut poison: Option<Poison> = None;
+        let done = loop {
+            if offered.rows.is_empty() {
+                break None;
+            }
+            match self.attempt(source, &offered, environment) {
+                Ok(done) => break Some(done),
+                Err(found) => {
+                    // Undone. The rows before it may meet another poison earlier on, at a node further down.
+                    self.instances.undo_step();
+                    offered = offered.prefix(found.origin as usize);
+                    poison = Some(found);
+                }
+            }
+        };
+        self.instances.end_step();
+        let mut stepped = Stepped { rows: offered.rows.len(), outgoing: Vec::new(), reports: Vec::new() };
+        if let Some(done) = done {
+            environment.count(&done);
+            stepped.outgoing = done.outgoing;
+            stepped.reports = done.reports;
+        }
+        self.group.advance(&offered, offered.rows.len());
+        if let Some(poison) = poison {
+            stepped.reports.push(self.fail(poison, &offered.taken, environment));
+        }
+        Some(stepped)
+    }
+
+    fn attempt(
+        &mut self,
+        source: NodeIndex,
+        offered: &group::Offered,
+        environment: &mut Environment<'_>,
+    ) -> Result<Done, Poison> {
+        let scope = Scope {
+            task: self.id,
+            topology: environment.topology,
+            partitions: environment.partitions,
+            supplier: environment.supplier,
+            instances: &mut self.instances,
+            taken: &offered.taken,
+        };
+        Step::new(scope).run(source, offered.rows.clone())
+    }
+
+    fn fail(&mut self, poison: Poison, taken: &crate::record::Taken, environment: &mut Environment<'_>) -> Report {
+        self.moves(Cause::Poisoned);
+        self.failed_at = Some(poison.node);
+        self.group.clear();
+        let (partition, offset) = taken.coordinates(poison.origin);
+        let step::Problem { reason, message, backtrace } = poison.problem;
+        Report {
+            task: self.id,
+            node: environment.topology.node(poison.node).name.clone(),
+            version: self.instances.version(poison.node).cloned(),
+            at: Some((partition.clone(), offset)),
+            kind: ReportKind::Failed { reason, message, backtrace },
+        }
+    }
+
+    /// Whether deployment `revision` of `node` is news to the task: neither running nor refused.
+    pub(crate) fn wants(&self, node: NodeIndex, revision: u64) -> bool {
+        let known = [self.instances.revision(node), self.refused.get(&node).copied()];
+        self.state != State::Suspended && !known.contains(&Some(revision))
+    }
+
+    /// Runs `version` at `node` from here on.
+    pub(crate) fn deploy(
+        &mut self,
+        node: (NodeIndex, &NodeName),
+        version: &Digest,
+        revision: u64,
+        supplier: &mut dyn ProcessorSupplier,
+    ) -> Result<Deployed, CreateFault> {
+        let before = match self.instances.deploy(node, version, revision, supplier) {
+            Ok(before) => before,
+            Err(fault) => {
+                self.refused.insert(node.0, revision);
+                return Err(fault);
+            }
+        };
+        let resumed = self.state == State::Failed && self.failed_at == Some(node.0);
+        if resumed {
+            self.moves(Cause::Deployed);
+            self.failed_at = None;
+        }
+        Ok(Deployed { before, resumed })
+    }
+
+    /// What runs and is not yet recorded as running: of a revision that no commit of this task has carried.
+    pub(crate) fn unrecorded(&self) -> Vec<Running> {
+        let mut running = self.instances.running();
+        running.retain(|running| running.revision > self.committed_with.revision);
+        running
+    }
+
+    fn with(&self) -> Committed {
+        let newest = self.instances.running().iter().map(|running| running.revision).max().unwrap_or(0);
+        Committed { stream_time: self.group.stream_time(), revision: newest.max(self.committed_with.revision) }
+    }
+
+    /// The positions to commit.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = Position> + '_ {
+        let metadata = self.with().write();
+        self.group.positions().map(move |(partition, offset)| Position {
+            partition,
+            offset,
+            metadata: Some(metadata.clone()),
+        })
+    }
+
+    /// The positions are committed as they are.
+    pub(crate) fn committed(&mut self) {
+        self.committed = self.group.positions().collect();
+        self.committed_with = self.with();
+        self.instances.end_transaction();
+    }
+
+    /// The transaction did not happen: back to the last commit, or to `positions` where they were read anew. True: its
+    /// partitions were paused and are to be resumed.
+    pub(crate) fn reset(&mut self, positions: Option<&[Position]>) -> bool {
+        for position in positions.into_iter().flatten() {
+            for (partition, offset) in &mut self.committed {
+                if *partition == position.partition {
+                    *offset = position.offset;
+                    self.committed_with = Committed::read(position.metadata.as_deref());
+                }
+            }
+        }
+        let was_failed = self.state == State::Failed;
+        self.moves(Cause::Reset);
+        self.failed_at = None;
+        self.instances.undo_transaction();
+        self.group.reset(&self.committed, self.committed_with.stream_time);
+        was_failed
+    }
+
+    /// The group wants the partitions: no more rows.
+    pub(crate) fn suspend(&mut self) {
+        self.moves(Cause::Revoked);
+        self.group.clear();
+    }
+
+    pub(crate) fn close(&mut self, cause: Cause) {
+        self.moves(cause);
+    }
+
+    /// Where a fetch has to go on: the next offset of each partition.
+    pub(crate) fn offsets(&self) -> Vec<(TopicPartition, i64)> {
+        self.group.positions().collect()
+    }
+
+    /// Where the last commit left each partition: the first row that the next transaction holds.
+    pub(crate) fn committed_offsets(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
+        self.committed.iter().map(|(partition, offset)| (partition, *offset))
+    }
+
+    pub(crate) fn partitions(&self) -> Vec<TopicPartition> {
+        self.group.partitions().cloned().collect()
+    }
+
+    pub(crate) fn stream_time(&self) -> StreamTime {
+        self.group.stream_time()
+    }
+
+    pub(crate) fn running(&self) -> Vec<Running> {
+        self.instances.running()
+    }
+}
+
+/// What a task's step gives the thread.
+pub(crate) struct Stepped {
+    /// Rows taken.
+    pub(crate) rows: usize,
+    pub(crate) outgoing: Vec<Outgoing>,
+    pub(crate) reports: Vec<Report>,
+}
+
+/// What a deployment did to a task.
+pub(crate) struct Deployed {
+    /// The version that it replaced.
+    pub(crate) before: Option<Digest>,
+    /// The task was FAILED at that node and goes on.
+    pub(crate) resumed: bool,
+}
+
+impl Environment<'_> {
+    fn count(&mut self, done: &Done) {
+        for (node, metrics) in &done.metrics {
+            self.metrics[node.0].add(metrics);
+        }
     }
 }

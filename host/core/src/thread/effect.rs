@@ -30,6 +30,14 @@ pub enum Effect {
     Stop,
 }
 
+impl Effect {
+    /// Whether it is about the open transaction, and void once that is broken.
+    #[must_use]
+    pub fn is_transactional(&self) -> bool {
+        matches!(self, Self::Begin | Self::Produce(_) | Self::Commit(_) | Self::Abort)
+    }
+}
+
 /// Something that an operator wants to know: a log line, a count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {

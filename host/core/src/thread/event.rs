@@ -3,6 +3,7 @@ use crate::record::{RecordBatch, TopicPartition};
 use crate::topology::NodeName;
 
 /// All that can wake the engine. Closed: what is not here cannot happen to it.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and each is moved once")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// These partitions are ours now, beside those we have.

@@ -1,0 +1,152 @@
+use crate::ports::{CreateFault, Digest, Processor, ProcessorSupplier};
+use crate::task::TaskId;
+use crate::topology::{NodeIndex, NodeName};
+
+/// A task's plugin instances, one for each process node: which version each runs, and what ran since when.
+///
+/// An instance's memory is a cache, never state: what ran in a step or a transaction that is undone is made anew.
+pub(crate) struct Instances {
+    task: TaskId,
+    slots: Vec<Slot>,
+}
+
+struct Slot {
+    node: NodeIndex,
+    name: NodeName,
+    version: Digest,
+    revision: u64,
+    /// What ran before `version`, while this host knows.
+    before: Option<Digest>,
+    instance: Option<Box<dyn Processor>>,
+    called: bool,
+    ran_in_step: bool,
+    ran_in_transaction: bool,
+}
+
+/// An instance, and whether it was never called before.
+pub(crate) struct Borrowed<'a> {
+    pub(crate) processor: &'a mut dyn Processor,
+    pub(crate) fresh: bool,
+}
+
+/// A version that a task runs, for the deployments' record of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Running {
+    pub(crate) node: NodeName,
+    pub(crate) version: Digest,
+    pub(crate) revision: u64,
+    pub(crate) before: Option<Digest>,
+}
+
+impl Instances {
+    pub(crate) fn new(task: TaskId) -> Self {
+        Self { task, slots: Vec::new() }
+    }
+
+    /// Runs `version` at `node` from here on; returns the version before, if that is another.
+    ///
+    /// The instance is made at once, so that a version that cannot be started leaves the old one running.
+    pub(crate) fn deploy(
+        &mut self,
+        node: (NodeIndex, &NodeName),
+        version: &Digest,
+        revision: u64,
+        supplier: &mut dyn ProcessorSupplier,
+    ) -> Result<Option<Digest>, CreateFault> {
+        let (index, name) = node;
+        let at = self.slots.iter().position(|slot| slot.node == index);
+        if let Some(slot) = at.map(|at| &mut self.slots[at])
+            && slot.version == *version
+        {
+            slot.revision = revision;
+            return Ok(None);
+        }
+        let instance = supplier.create(name, version, self.task)?;
+        let before = at.map(|at| self.slots.remove(at).version);
+        self.slots.push(Slot {
+            node: index,
+            name: name.clone(),
+            version: version.clone(),
+            revision,
+            before: before.clone(),
+            instance: Some(instance),
+            called: false,
+            ran_in_step: false,
+            ran_in_transaction: false,
+        });
+        Ok(before)
+    }
+
+    /// The instance at `node`, made where there is none; none: no version was ever deployed there.
+    pub(crate) fn borrow(
+        &mut self,
+        node: NodeIndex,
+        supplier: &mut dyn ProcessorSupplier,
+    ) -> Option<Result<Borrowed<'_>, CreateFault>> {
+        let task = self.task;
+        let slot = self.slots.iter_mut().find(|slot| slot.node == node)?;
+        if slot.instance.is_none() {
+            match supplier.create(&slot.name, &slot.version, task) {
+                Ok(instance) => (slot.instance, slot.called) = (Some(instance), false),
+                Err(fault) => return Some(Err(fault)),
+            }
+        }
+        (slot.ran_in_step, slot.ran_in_transaction) = (true, true);
+        let fresh = !std::mem::replace(&mut slot.called, true);
+        let processor = slot.instance.as_mut()?.as_mut();
+        Some(Ok(Borrowed { processor, fresh }))
+    }
+
+    /// Drops the instance at `node`: it trapped.
+    pub(crate) fn discard(&mut self, node: NodeIndex) {
+        self.drop_where(|slot| slot.node == node);
+    }
+
+    /// Drops what ran in the step: it is undone.
+    pub(crate) fn undo_step(&mut self) {
+        self.drop_where(|slot| slot.ran_in_step);
+    }
+
+    /// Drops what ran in the transaction: it did not happen.
+    pub(crate) fn undo_transaction(&mut self) {
+        self.drop_where(|slot| slot.ran_in_transaction);
+    }
+
+    fn drop_where(&mut self, choose: impl Fn(&Slot) -> bool) {
+        for slot in self.slots.iter_mut().filter(|slot| choose(slot)) {
+            slot.instance = None;
+            (slot.ran_in_step, slot.ran_in_transaction) = (false, false);
+        }
+    }
+
+    /// The step's effects leave: its instances keep what they have.
+    pub(crate) fn end_step(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.ran_in_step = false);
+    }
+
+    /// The transaction is committed.
+    pub(crate) fn end_transaction(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.ran_in_transaction = false);
+    }
+
+    pub(crate) fn revision(&self, node: NodeIndex) -> Option<u64> {
+        self.slots.iter().find(|slot| slot.node == node).map(|slot| slot.revision)
+    }
+
+    pub(crate) fn version(&self, node: NodeIndex) -> Option<&Digest> {
+        self.slots.iter().find(|slot| slot.node == node).map(|slot| &slot.version)
+    }
+
+    /// What runs, in node order.
+    pub(crate) fn running(&self) -> Vec<Running> {
+        let mut slots: Vec<&Slot> = self.slots.iter().collect();
+        slots.sort_by_key(|slot| slot.node);
+        let running = |slot: &Slot| Running {
+            node: slot.name.clone(),
+            version: slot.version.clone(),
+            revision: slot.revision,
+            before: slot.before.clone(),
+        };
+        slots.into_iter().map(running).collect()
+    }
+}

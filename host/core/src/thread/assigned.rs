@@ -1,0 +1,34 @@
+//! These partitions are ours now.
+
+use super::transaction::Transaction;
+use super::{Effect, StreamThread, WallTime};
+use crate::ports::Position;
+use crate::task::Task;
+
+pub(super) fn handle(thread: &mut StreamThread, positions: &[Position], now: WallTime, effects: &mut Vec<Effect>) {
+    for position in positions {
+        let Some(id) = thread.task_of(&position.partition) else { continue };
+        thread.tasks.entry(id).or_insert_with(|| Task::new(id)).add(position);
+    }
+    if thread.transaction == Transaction::Idle {
+        thread.swap(effects);
+    }
+    commit_starts(thread, positions, now, effects);
+}
+
+/// A task without a position commits the one it starts from before anything else: a fence needs an offset to stand on.
+pub(super) fn commit_starts(
+    thread: &mut StreamThread,
+    positions: &[Position],
+    now: WallTime,
+    effects: &mut Vec<Effect>,
+) {
+    for position in positions.iter().filter(|position| position.metadata.is_none()) {
+        if let Some(id) = thread.task_of(&position.partition) {
+            thread.join(id, now, effects);
+        }
+    }
+    if positions.iter().any(|position| position.metadata.is_none()) {
+        thread.commit(now, effects);
+    }
+}

@@ -1,0 +1,30 @@
+//! Another member owns these partitions by now: abort, a commit would be a lie.
+
+use super::transaction::Transaction;
+use super::{Effect, StreamThread};
+use crate::record::TopicPartition;
+use crate::task::life::{Cause, State};
+
+pub(super) fn handle(thread: &mut StreamThread, partitions: &[TopicPartition], effects: &mut Vec<Effect>) {
+    for task in thread.tasks.values_mut() {
+        if partitions.iter().any(|partition| task.owns(partition)) {
+            task.close(Cause::Lost);
+        }
+    }
+    thread.tasks.retain(|_, task| task.state() != State::Closed);
+    thread.leaving.retain(|partition| !partitions.contains(partition));
+    if !matches!(thread.transaction, Transaction::Open(_)) {
+        // A commit that was asked for is answered yet: the fence decides, not we.
+        return;
+    }
+    // The transaction held the work of all tasks, so all go back to their last commit.
+    effects.push(Effect::Abort);
+    thread.transaction = Transaction::Idle;
+    for task in thread.tasks.values_mut() {
+        if task.reset(None) {
+            effects.push(Effect::Resume(task.partitions()));
+        }
+        effects.push(Effect::Seek(task.offsets()));
+    }
+    thread.settle(effects);
+}
