@@ -1,0 +1,236 @@
+//! What can be known of an expression before it meets a row.
+
+use ::cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
+use ::cel::{ParseErrors, Program};
+
+use super::Reads;
+use crate::expression::CompileError;
+use crate::topology::{Format, did_you_mean};
+
+const VARIABLES: [&str; 4] = ["key", "value", "timestamp", "headers"];
+
+/// Names of types, as `type(value.x) == int` has them.
+const TYPES: [&str; 10] = ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
+
+/// Macros are gone by now, but a name near to one is worth a suggestion.
+const MACROS: [&str; 6] = ["all", "exists", "exists_one", "filter", "has", "map"];
+
+const FUNCTIONS: [&str; 13] = [
+    "bool",
+    "bytes",
+    "contains",
+    "double",
+    "dyn",
+    "endsWith",
+    "int",
+    "matches",
+    "size",
+    "startsWith",
+    "string",
+    "type",
+    "uint",
+];
+
+/// Operators, as the crate names them and as people write them.
+const OPERATORS: [(&str, &str); 18] = [
+    (operators::CONDITIONAL, "? :"),
+    (operators::LOGICAL_AND, "&&"),
+    (operators::LOGICAL_OR, "||"),
+    (operators::LOGICAL_NOT, "!"),
+    (operators::SUBSTRACT, "-"),
+    (operators::ADD, "+"),
+    (operators::MULTIPLY, "*"),
+    (operators::DIVIDE, "/"),
+    (operators::MODULO, "%"),
+    (operators::EQUALS, "=="),
+    (operators::NOT_EQUALS, "!="),
+    (operators::GREATER_EQUALS, ">="),
+    (operators::LESS_EQUALS, "<="),
+    (operators::GREATER, ">"),
+    (operators::LESS, "<"),
+    (operators::NEGATE, "-"),
+    (operators::INDEX, "[]"),
+    (operators::IN, "in"),
+];
+
+/// A function or operator as people write it.
+pub(super) fn spelled(function: &str) -> &str {
+    match function {
+        "_._" => ".",
+        _ => OPERATORS.iter().find(|(name, _)| *name == function).map_or(function, |(_, spelled)| spelled),
+    }
+}
+
+/// The first of the parser's complaints, in our words where they are common mistakes.
+pub(super) fn syntax_error(source: &str, errors: &ParseErrors) -> CompileError {
+    let Some(error) = errors.errors.first() else {
+        return CompileError { offset: 0, length: 0, message: "this is no expression".to_owned(), help: String::new() };
+    };
+    let offset = byte_offset(source, error.pos);
+    // The parser takes `<>` for a `<` and stumbles over the rest.
+    let offset = if source[offset..].starts_with('>') && source[..offset].ends_with('<') { offset - 1 } else { offset };
+    let rest = &source[offset..];
+    let word = |word: &str| rest.strip_prefix(word).is_some_and(|after| !after.starts_with(char::is_alphanumeric));
+    let (length, message, help) = if rest.trim().is_empty() {
+        (0, "this expression ends too early".to_owned(), "")
+    } else if rest.starts_with('=') {
+        (1, "`=` compares nothing".to_owned(), "write `==`")
+    } else if rest.starts_with("<>") {
+        (2, "`<>` is no operator".to_owned(), "write `!=`")
+    } else if rest.starts_with('&') || rest.starts_with('|') {
+        (1, "a single `&` or `|` is no operator".to_owned(), "write `&&` or `||`")
+    } else if word("and") || word("AND") {
+        (3, "`and` is no operator".to_owned(), "write `&&`")
+    } else if word("or") || word("OR") {
+        (2, "`or` is no operator".to_owned(), "write `||`")
+    } else {
+        let length = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum::<usize>();
+        let length = length.max(rest.chars().next().map_or(0, char::len_utf8));
+        (length, format!("`{}` is not expected here", &rest[..length]), "")
+    };
+    CompileError { offset, length, message, help: help.to_owned() }
+}
+
+/// The byte at the parser's line (from 1) and column in characters (from 1).
+fn byte_offset(source: &str, (line, column): (isize, isize)) -> usize {
+    let line = usize::try_from(line - 1).unwrap_or(0);
+    let column = usize::try_from(column - 1).unwrap_or(0);
+    let start: usize = source.split_inclusive('\n').take(line).map(str::len).sum();
+    source[start..].char_indices().nth(column).map_or(source.len(), |(at, _)| start + at)
+}
+
+/// Which parts of a row `program` reads.
+///
+/// # Errors
+/// [`CompileError`] for the first name that does not exist, or what can never be computed.
+pub(super) fn check(source: &str, program: &Program, key: Format, value: Format) -> Result<Reads, CompileError> {
+    let mut checker = Checker { source, program, key, value, reads: Reads::default(), locals: Vec::new() };
+    checker.expression(program.expression())?;
+    checker.truth(program.expression())?;
+    Ok(checker.reads)
+}
+
+struct Checker<'a> {
+    source: &'a str,
+    program: &'a Program,
+    key: Format,
+    value: Format,
+    reads: Reads,
+    /// Variables of the macros around, such as `item` of `list.all(item, …)`.
+    locals: Vec<&'a str>,
+}
+
+impl<'a> Checker<'a> {
+    fn expression(&mut self, at: &'a IdedExpr) -> Result<(), CompileError> {
+        match &at.expr {
+            Expr::Literal(_) => Ok(()),
+            Expr::Ident(name) => self.variable(at, name),
+            Expr::Select(select) => {
+                self.has_fields(&select.operand)?;
+                self.expression(&select.operand)
+            }
+            Expr::List(list) => list.elements.iter().try_for_each(|element| self.expression(element)),
+            Expr::Call(call) => self.call(at, call),
+            Expr::Comprehension(comprehension) => self.comprehension(comprehension),
+            Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => {
+                Err(self.error(at, "", "maps cannot be written in an expression", "compare the fields one by one"))
+            }
+        }
+    }
+
+    fn variable(&mut self, at: &IdedExpr, name: &str) -> Result<(), CompileError> {
+        match name {
+            "key" => self.reads.key = true,
+            "value" => self.reads.value = true,
+            "timestamp" => self.reads.timestamp = true,
+            "headers" => self.reads.headers = true,
+            _ if self.locals.contains(&name) || TYPES.contains(&name) => {}
+            _ => {
+                let guess = did_you_mean(name, VARIABLES.into_iter().chain(self.locals.iter().copied()));
+                let help = guess.unwrap_or_else(|| {
+                    format!("a field of the value is `value.{name}`; there are {}", VARIABLES.join(", "))
+                });
+                return Err(self.error(at, name, &format!("there is no variable `{name}`"), &help));
+            }
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, at: &'a IdedExpr, call: &'a CallExpr) -> Result<(), CompileError> {
+        let name = call.func_name.as_str();
+        let operator = name == operators::NOT_STRICTLY_FALSE || OPERATORS.iter().any(|(operator, _)| *operator == name);
+        if !operator && !FUNCTIONS.contains(&name) {
+            let guess = did_you_mean(name, FUNCTIONS.into_iter().chain(MACROS));
+            let help = guess.unwrap_or_else(|| format!("there are {}, {}", MACROS.join(", "), FUNCTIONS.join(", ")));
+            return Err(self.error(at, name, &format!("there is no function `{name}`"), &help));
+        }
+        if name == operators::INDEX {
+            call.args.first().map_or(Ok(()), |indexed| self.has_fields(indexed))?;
+        }
+        call.target.iter().map(AsRef::as_ref).chain(&call.args).try_for_each(|argument| self.expression(argument))
+    }
+
+    fn comprehension(&mut self, comprehension: &'a ComprehensionExpr) -> Result<(), CompileError> {
+        self.expression(&comprehension.iter_range)?;
+        self.expression(&comprehension.accu_init)?;
+        let outer = self.locals.len();
+        self.locals.extend([comprehension.iter_var.as_str(), comprehension.accu_var.as_str()]);
+        self.locals.extend(comprehension.iter_var2.as_deref());
+        self.expression(&comprehension.loop_cond)?;
+        self.expression(&comprehension.loop_step)?;
+        self.expression(&comprehension.result)?;
+        self.locals.truncate(outer);
+        Ok(())
+    }
+
+    /// Refuses fields of a key or value whose format has none: formats are bytes unless the file says more.
+    fn has_fields(&self, at: &IdedExpr) -> Result<(), CompileError> {
+        let Expr::Ident(name) = &at.expr else { return Ok(()) };
+        let format = match name.as_str() {
+            "key" if !self.locals.contains(&"key") => self.key,
+            "value" if !self.locals.contains(&"value") => self.value,
+            "timestamp" => Format::Bytes,
+            _ => return Ok(()),
+        };
+        let help = match name.as_str() {
+            "timestamp" => "it is a number: milliseconds since 1970".to_owned(),
+            _ => format!("write `{name}: json` where the topic is declared"),
+        };
+        match format {
+            Format::Json => Ok(()),
+            _ => Err(self.error(at, name, &format!("`{name}` is not JSON and has no fields"), &help)),
+        }
+    }
+
+    /// Refuses what is plainly neither true nor false.
+    fn truth(&self, at: &IdedExpr) -> Result<(), CompileError> {
+        let number = [operators::ADD, operators::SUBSTRACT, operators::MULTIPLY, operators::DIVIDE, operators::MODULO];
+        let other = match &at.expr {
+            Expr::Literal(LiteralValue::Boolean(_)) => false,
+            Expr::Literal(_) | Expr::List(_) => true,
+            Expr::Ident(name) => matches!(name.as_str(), "timestamp" | "headers") || TYPES.contains(&name.as_str()),
+            Expr::Call(call) => number.contains(&call.func_name.as_str()) || call.func_name == "size",
+            _ => false,
+        };
+        if !other {
+            return Ok(());
+        }
+        let message = "this is neither true nor false".to_owned();
+        Err(CompileError {
+            offset: 0,
+            length: self.source.len(),
+            message,
+            help: "compare it with something".to_owned(),
+        })
+    }
+
+    /// At `name` in the text from where `at` stands, or there.
+    fn error(&self, at: &IdedExpr, name: &str, message: &str, help: &str) -> CompileError {
+        let start = self.program.source_info().offset_for(at.id).map_or(0, |(start, _)| start as usize);
+        let start = self.source.char_indices().nth(start).map_or(0, |(at, _)| at);
+        // A call stands where its parenthesis is; its name is the nearest before.
+        let found = self.source[start..].starts_with(name).then_some(start);
+        let offset = found.or_else(|| self.source[..start].rfind(name)).unwrap_or(start);
+        CompileError { offset, length: name.len(), message: message.to_owned(), help: help.to_owned() }
+    }
+}
