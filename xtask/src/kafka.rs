@@ -1,0 +1,59 @@
+//! A real Apache Kafka on this machine: one node that is broker and controller, from its published jars.
+//!
+//! Four ports: P for clients, P+1 for the controller, P+2 for clients that come through a proxy, who are told to
+//! connect to P+3, where the proxy listens. A client that bootstraps at P+3 thus never goes around the proxy.
+
+mod broker;
+mod health;
+
+pub use broker::{Broker, Place, start, stop};
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::paths;
+use crate::process::run;
+use crate::step::step;
+
+/// The version in xtask/kafka/pom.xml: a test compares the two.
+const VERSION: &str = "4.3.1";
+
+/// Where the jars are: once for all clones of a user.
+pub fn jars() -> Result<PathBuf> {
+    Ok(paths::cache()?.join(format!("kafka-{VERSION}")))
+}
+
+/// Whether they are complete.
+pub fn has_jars() -> bool {
+    jars().is_ok_and(|jars| jars.join(".complete").is_file())
+}
+
+/// Lets Maven fetch the jars, once.
+pub fn fetch_jars() -> Result<()> {
+    if has_jars() {
+        return Ok(());
+    }
+    let jars = jars()?;
+    step("kafka", &format!("fetch Apache Kafka {VERSION} into {}", jars.display()), || {
+        fs::create_dir_all(&jars).with_context(|| format!("cannot make {}", jars.display()))?;
+        let mut maven = Command::new("mvn");
+        maven.args(["--quiet", "--batch-mode", "--file"]).arg(paths::root().join("xtask/kafka/pom.xml"));
+        maven.arg("dependency:copy-dependencies").arg(format!("-DoutputDirectory={}", jars.display()));
+        run(&mut maven).context("see that Maven reaches its repository")?;
+        fs::write(jars.join(".complete"), VERSION).context("cannot mark the jars as complete")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_one_that_maven_fetches() {
+        let pom = fs::read_to_string(paths::root().join("xtask/kafka/pom.xml")).unwrap();
+        assert!(pom.contains(&format!("<kafka.version>{VERSION}</kafka.version>")));
+    }
+}

@@ -1,0 +1,26 @@
+//! Installs what is missing and says each step; with all there it looks at a few files and is silent about them.
+//! Where something cannot be installed, the error says what to install by hand.
+
+mod debian;
+mod python;
+mod wasm_target;
+
+pub use python::venv;
+pub use wasm_target::WasmTarget;
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::kafka;
+
+/// Everything that building, testing and measuring Weir needs.
+pub fn run() -> Result<()> {
+    let begin = Instant::now();
+    debian::install_missing()?;
+    WasmTarget::find_or_install()?;
+    kafka::fetch_jars()?;
+    python::install_missing()?;
+    println!("==> setup    all there ({:.1} s)", begin.elapsed().as_secs_f64());
+    Ok(())
+}
