@@ -121,10 +121,13 @@ impl Diagnostics {
         };
         writeln!(out, "{severity}: {message}\n  --> {}:{line}:{column}", self.file_name)?;
         let (shown, indent, width) = self.excerpt(*span);
-        if !shown.trim().is_empty() {
-            writeln!(out, "   |{shown}")?;
+        let help_text = help.as_deref().unwrap_or_default();
+        if shown.trim().is_empty() {
+            // Nothing to point at, such as the end of the text.
+            return if help_text.is_empty() { Ok(()) } else { writeln!(out, "   | {help_text}") };
         }
-        let pointer = format!("{}{} {}", " ".repeat(indent), "^".repeat(width), help.as_deref().unwrap_or_default());
+        writeln!(out, "   |{shown}")?;
+        let pointer = format!("{}{} {}", " ".repeat(indent), "^".repeat(width), help_text);
         writeln!(out, "   |{}", pointer.trim_end())
     }
 
@@ -134,7 +137,8 @@ impl Diagnostics {
         let line = self.text[start..].split(['\n', '\r']).next().unwrap_or_default();
         let column = self.text[start..span.start].chars().count();
         let width = self.text[span.start..span.end.min(start + line.len()).max(span.start)].chars().count().max(1);
-        let skipped = if column + LEAD_CHARS > LINE_CHARS_MAX { column - LEAD_CHARS } else { 0 };
+        let long = line.chars().count() > LINE_CHARS_MAX && column + LEAD_CHARS > LINE_CHARS_MAX;
+        let skipped = if long { column - LEAD_CHARS } else { 0 };
         let kept = line.chars().skip(skipped).map(|c| if c.is_control() { ' ' } else { c });
         let mut shown: String = kept.take(LINE_CHARS_MAX).collect();
         if line.chars().count() > skipped + LINE_CHARS_MAX {
