@@ -13,7 +13,7 @@ use ::cel::common::types::{CelBool, CelInt, CelNull};
 use ::cel::common::value::Val;
 use ::cel::{Context, Env, ExecutionError, Program, Value};
 
-use super::fast::{Comparison, Literal, Operator};
+use super::fast::{Comparison, Literal, Operator, Test};
 use super::{CompileError, Expression, ExpressionError};
 use crate::record::Rows;
 use crate::topology::Format;
@@ -46,30 +46,9 @@ impl Cel {
         Ok(Self { source: source.to_owned(), program, key, value, reads })
     }
 
-    /// This as `value.field op literal`, where it is that and the value is JSON.
-    pub(super) fn comparison(&self) -> Option<Comparison> {
-        let Expr::Call(call) = &self.program.expression().expr else { return None };
-        let ([left, right], Format::Json) = (call.args.as_slice(), self.value) else { return None };
-        let operator = match call.func_name.as_str() {
-            operators::EQUALS => Operator::Equal,
-            operators::NOT_EQUALS => Operator::NotEqual,
-            operators::LESS => Operator::Less,
-            operators::LESS_EQUALS => Operator::LessEqual,
-            operators::GREATER => Operator::Greater,
-            operators::GREATER_EQUALS => Operator::GreaterEqual,
-            _ => return None,
-        };
-        if let (Some(path), Some(literal)) = (path(left), literal(right)) {
-            return Some(Comparison { path, operator, literal });
-        }
-        let turned = match operator {
-            Operator::Less => Operator::Greater,
-            Operator::LessEqual => Operator::GreaterEqual,
-            Operator::Greater => Operator::Less,
-            Operator::GreaterEqual => Operator::LessEqual,
-            same => same,
-        };
-        Some(Comparison { path: path(right)?, operator: turned, literal: literal(left)? })
+    /// This as comparisons of fields with literals, where it is that and the value is JSON.
+    pub(super) fn test(&self) -> Option<Test> {
+        if self.value == Format::Json { test(self.program.expression()) } else { None }
     }
 
     fn decode(
@@ -136,6 +115,40 @@ impl Expression for Cel {
             }
         }
     }
+}
+
+fn test(expression: &IdedExpr) -> Option<Test> {
+    let Expr::Call(call) = &expression.expr else { return None };
+    let [left, right] = call.args.as_slice() else { return None };
+    match call.func_name.as_str() {
+        operators::LOGICAL_AND => Some(Test::And(Box::new(test(left)?), Box::new(test(right)?))),
+        operators::LOGICAL_OR => Some(Test::Or(Box::new(test(left)?), Box::new(test(right)?))),
+        name => comparison(name, left, right).map(Test::One),
+    }
+}
+
+/// `value.field op literal`, or the same turned round.
+fn comparison(operator: &str, left: &IdedExpr, right: &IdedExpr) -> Option<Comparison> {
+    let operator = match operator {
+        operators::EQUALS => Operator::Equal,
+        operators::NOT_EQUALS => Operator::NotEqual,
+        operators::LESS => Operator::Less,
+        operators::LESS_EQUALS => Operator::LessEqual,
+        operators::GREATER => Operator::Greater,
+        operators::GREATER_EQUALS => Operator::GreaterEqual,
+        _ => return None,
+    };
+    if let (Some(path), Some(literal)) = (path(left), literal(right)) {
+        return Some(Comparison { path, operator, literal });
+    }
+    let turned = match operator {
+        Operator::Less => Operator::Greater,
+        Operator::LessEqual => Operator::GreaterEqual,
+        Operator::Greater => Operator::Less,
+        Operator::GreaterEqual => Operator::LessEqual,
+        same => same,
+    };
+    Some(Comparison { path: path(right)?, operator: turned, literal: literal(left)? })
 }
 
 /// The names of `value.a.b`, without `value`.

@@ -1,4 +1,4 @@
-//! `value.field op literal` on JSON, in one pass and without a tree.
+//! `value.field op literal` on JSON, and such joined by `&&` and `||`: a pass each, and no tree.
 //!
 //! Skipped fields are read as strictly as kept ones: what is not JSON must not pass here and fail there. Whatever is
 //! not plainly true or false is left to [`Cel`], which then words the error.
@@ -42,16 +42,35 @@ pub(super) struct Comparison {
     pub literal: Literal,
 }
 
-/// A comparison, and the general way for rows on which it has no answer.
+/// Comparisons, and how they are joined.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Test {
+    One(Comparison),
+    And(Box<Test>, Box<Test>),
+    Or(Box<Test>, Box<Test>),
+}
+
+impl Test {
+    /// Whether the JSON text `value` passes; `None`: the general way has to tell.
+    pub(super) fn matches(&self, value: &[u8]) -> Option<bool> {
+        match self {
+            Self::One(comparison) => comparison.matches(value),
+            Self::And(left, right) => Some(left.matches(value)? && right.matches(value)?),
+            Self::Or(left, right) => Some(left.matches(value)? || right.matches(value)?),
+        }
+    }
+}
+
+/// A test, and the general way for rows on which it has no answer.
 #[derive(Debug)]
 pub(super) struct Fast {
-    comparison: Comparison,
+    test: Test,
     general: Cel,
 }
 
 impl Fast {
-    pub(super) fn new(comparison: Comparison, general: Cel) -> Self {
-        Self { comparison, general }
+    pub(super) fn new(test: Test, general: Cel) -> Self {
+        Self { test, general }
     }
 }
 
@@ -61,7 +80,7 @@ impl Expression for Fast {
     }
 
     fn matches(&self, rows: &Rows, row: usize) -> Result<bool, ExpressionError> {
-        match rows.values.get(row).and_then(|value| self.comparison.matches(value)) {
+        match rows.values.get(row).and_then(|value| self.test.matches(value)) {
             Some(passes) => Ok(passes),
             None => self.general.matches(rows, row),
         }
@@ -69,8 +88,8 @@ impl Expression for Fast {
 }
 
 impl Comparison {
-    /// Whether the JSON text `value` passes; `None`: not JSON, no such field, or types without an order.
-    pub(super) fn matches(&self, value: &[u8]) -> Option<bool> {
+    /// `None`: not JSON, no such field, or types without an order.
+    fn matches(&self, value: &[u8]) -> Option<bool> {
         let text = std::str::from_utf8(value).ok()?;
         let mut json = serde_json::Deserializer::from_str(text);
         let answer = Seek { path: &self.path, comparison: self }.deserialize(&mut json).ok()?;

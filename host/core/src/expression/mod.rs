@@ -8,7 +8,7 @@
 //!   `has(value.x)` asks first, and `false && …` does not look further. `==` of different types is false.
 //! - Only the parts that are named are decoded; what is decoded must be whole: one JSON value, or UTF-8.
 //!
-//! The way of most filters, `value.field == literal`, never builds a tree of the value (`fast.rs`).
+//! The way of most filters, comparisons of fields with literals, never builds a tree of the value (`fast.rs`).
 
 mod cel;
 mod fast;
@@ -70,8 +70,8 @@ pub fn compile(source: &str, key: Format, value: Format) -> Result<Arc<dyn Expre
         return Err(CompileError { offset: 0, length: 0, message, help: "move it into a plugin".to_owned() });
     }
     let general = cel::Cel::compile(source, key, value)?;
-    Ok(match general.comparison() {
-        Some(comparison) => Arc::new(fast::Fast::new(comparison, general)),
+    Ok(match general.test() {
+        Some(test) => Arc::new(fast::Fast::new(test, general)),
         None => Arc::new(general),
     })
 }
