@@ -3,6 +3,7 @@
 //! Must not know: how any of it works inside. It starts cargo, Maven, pip and java, and compiles in seconds.
 //! Start at [`test`], which uses all the rest; a command is a file.
 
+mod bench;
 mod kafka;
 mod paths;
 mod plugins;
@@ -24,6 +25,8 @@ usage: cargo xtask COMMAND
   kafka start [--port P] [--dir D]       a single-node Apache Kafka; its ports are P to P+3 (default 19092)
   kafka stop [--port P] [--dir D]        stop it; its data stays in D (default target/kafka-P)
   test [FILTER]                          every check; with FILTER only the tests whose name holds it
+  bench [--runs N] [--orders N] [PART...]  Weir against Kafka Streams and a bare librdkafka copy; PART: forward, validate,
+                                         latency
 
 Each command first does what it needs of the commands above it. Settings: CARGO_TARGET_DIR, WEIR_CACHE (~/.cache/weir).";
 
@@ -50,6 +53,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["kafka", "stop", options @ ..] => kafka::stop(&kafka::Place::parse(options)?),
         ["test"] => test::run(None),
         ["test", filter] if !filter.starts_with('-') => test::run(Some(filter)),
+        ["bench", options @ ..] => bench::run(options),
         ["help" | "-h" | "--help"] => {
             println!("{USAGE}");
             Ok(())
