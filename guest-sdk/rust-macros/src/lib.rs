@@ -1,1 +1,24 @@
-//! .
+//! The attribute macros of the Weir SDK: a function becomes a plugin by the types of its arguments.
+//!
+//! Lives here: reading signatures, and saying what is wrong with one. What the plugin does then is in the crate `weir`,
+//! which reexports these macros; use them from there. Start at [`processor`](macro@processor).
+
+mod batch;
+mod row;
+mod shared;
+
+use proc_macro::TokenStream;
+
+/// Makes a function the plugin of a `process` node: it is called with each record.
+///
+/// `#[weir::processor(ports(valid, invalid = "json"))]` declares output ports, with the format of their values.
+#[proc_macro_attribute]
+pub fn processor(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    row::expand(attribute.into(), item.into()).unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+/// Makes a function the plugin of a `process` node that sees the columns: `fn(Batch) -> Output`, or with `&Config<T>`.
+#[proc_macro_attribute]
+pub fn batch(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    batch::expand(attribute.into(), item.into()).unwrap_or_else(|error| error.to_compile_error()).into()
+}
