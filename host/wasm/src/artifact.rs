@@ -1,0 +1,85 @@
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use weir_core::ports::Digest;
+
+use crate::bindings::ProcessorPre;
+use crate::guest::Guest;
+use crate::manifest::Manifest;
+
+/// An uploaded plugin: checked, compiled, and asked what it is. Cheap to clone.
+#[derive(Clone)]
+pub struct Artifact {
+    pub(crate) inner: Arc<Compiled>,
+}
+
+pub(crate) struct Compiled {
+    pub(crate) digest: Digest,
+    pub(crate) size: usize,
+    pub(crate) manifest: Manifest,
+    pub(crate) imports: Vec<String>,
+    pub(crate) exports: Vec<String>,
+    pub(crate) asks_for_rows: bool,
+    pub(crate) pre: ProcessorPre<Guest>,
+}
+
+impl Artifact {
+    /// `sha256:` and hex over the bytes as they were uploaded.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.inner.digest
+    }
+
+    /// Bytes as they were uploaded.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.inner.size
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.inner.manifest
+    }
+
+    /// All that it can reach: `weir:plugin/logging@0.1.0.log` and the like, sorted.
+    #[must_use]
+    pub fn imports(&self) -> &[String] {
+        &self.inner.imports
+    }
+
+    /// What it offers, sorted.
+    #[must_use]
+    pub fn exports(&self) -> &[String] {
+        &self.inner.exports
+    }
+
+    /// Whether it may ask where its rows came from. Where not, that is not worked out.
+    pub(crate) fn asks_for_rows(&self) -> bool {
+        self.inner.asks_for_rows
+    }
+
+    pub(crate) fn pre(&self) -> &ProcessorPre<Guest> {
+        &self.inner.pre
+    }
+}
+
+impl std::fmt::Debug for Artifact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Compiled { digest, manifest, .. } = &*self.inner;
+        f.debug_struct("Artifact").field("digest", digest).field("manifest", manifest).finish_non_exhaustive()
+    }
+}
+
+/// The digest of an upload.
+pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
+    digest_name(&Sha256::digest(bytes))
+}
+
+/// A SHA-256 by its name.
+pub(crate) fn digest_name(hash: &[u8]) -> Digest {
+    let mut name = "sha256:".to_owned();
+    hash.iter().for_each(|byte| _ = write!(name, "{byte:02x}"));
+    Digest::from(name.as_str())
+}

@@ -1,0 +1,108 @@
+//! Columns as the contract has them: numbers as little-endian bytes. On the way in they are the host's own memory, seen as
+//! bytes; on the way out every part is checked before a byte of it is used.
+
+use std::sync::Arc;
+
+use weir_core::ports::{Call, Output, Reject};
+use weir_core::record::{Column, Headers};
+
+use crate::bindings::weir::plugin::types;
+use crate::manifest::Reads;
+
+#[cfg(target_endian = "big")]
+compile_error!("numbers cross into guests as the host has them in memory: this host must be little-endian");
+
+/// The columns of a call, gathered, alive while the guest copies them.
+pub(crate) struct Gathered<'a> {
+    count: u32,
+    keys: Option<Arc<Column>>,
+    values: Option<Arc<Column>>,
+    timestamps: Option<&'a [i64]>,
+}
+
+impl<'a> Gathered<'a> {
+    pub(crate) fn new(call: &Call<'a>, reads: Reads) -> Self {
+        let rows = call.rows;
+        Self {
+            count: rows.len() as u32,
+            keys: reads.keys.then(|| rows.keys.gather()),
+            values: reads.values.then(|| rows.values.gather()),
+            timestamps: reads.timestamps.then_some(rows.timestamps.as_slice()),
+        }
+    }
+
+    pub(crate) fn batch(&self) -> types::Batch<'_> {
+        fn column(column: &Column) -> types::ColumnParam<'_> {
+            let ends = bytemuck::cast_slice(column.ends());
+            types::ColumnParam { data: column.data(), ends, validity: column.validity() }
+        }
+        types::Batch {
+            count: self.count,
+            keys: self.keys.as_deref().map(column),
+            values: self.values.as_deref().map(column),
+            timestamps: self.timestamps.map(bytemuck::cast_slice),
+        }
+    }
+}
+
+/// The bytes of what a call returned.
+pub(crate) fn bytes(output: &types::Output) -> usize {
+    fn column(column: &types::ColumnResult) -> usize {
+        column.data.len() + column.ends.len() + column.validity.as_ref().map_or(0, Vec::len)
+    }
+    let list = |list: &Option<Vec<u8>>| list.as_ref().map_or(0, Vec::len);
+    let headers = |all: &types::Headers| all.row_ends.len() + column(&all.names) + column(&all.values);
+    let reject = |reject: &types::Reject| size_of::<types::Reject>() + reject.code.len() + reject.message.len();
+    output.rows.len()
+        + list(&output.ports)
+        + output.keys.as_ref().map_or(0, column)
+        + output.values.as_ref().map_or(0, column)
+        + list(&output.timestamps)
+        + output.headers.as_ref().map_or(0, headers)
+        + output.rejects.iter().map(reject).sum::<usize>()
+}
+
+/// What a call returned as the core has it, or which part contradicts itself.
+pub(crate) fn checked(output: types::Output) -> Result<Output, String> {
+    let rows = numbers::<u32>("rows", &output.rows)?;
+    let count = rows.len();
+    let same = |name: &str, cells: usize| {
+        if cells == count { Ok(()) } else { Err(format!("{name}: {cells} cells for {count} outputs")) }
+    };
+    let of = |name: &str, part: Option<types::ColumnResult>| {
+        let part = part.map(|part| column(name, part)).transpose()?;
+        part.as_ref().map_or(Ok(()), |part| same(name, part.len()))?;
+        Ok::<_, String>(part)
+    };
+    let keys = of("keys", output.keys)?;
+    let values = of("values", output.values)?;
+    let ports = output.ports.map(|ports| numbers::<u32>("ports", &ports)).transpose()?;
+    ports.as_ref().map_or(Ok(()), |ports| same("ports", ports.len()))?;
+    let timestamps = output.timestamps.map(|times| numbers::<i64>("timestamps", &times)).transpose()?;
+    timestamps.as_ref().map_or(Ok(()), |times| same("timestamps", times.len()))?;
+    let headers = output.headers.map(headers).transpose()?;
+    headers.as_ref().map_or(Ok(()), |headers| same("headers", headers.len()))?;
+    let reject = |reject: types::Reject| Reject { row: reject.row, code: reject.code, message: reject.message };
+    let rejects = output.rejects.into_iter().map(reject).collect();
+    Ok(Output { rows, ports, keys, values, timestamps, headers, rejects, taken: output.taken })
+}
+
+fn headers(part: types::Headers) -> Result<Headers, String> {
+    let row_ends = numbers("headers.row-ends", &part.row_ends)?;
+    let names = column("headers.names", part.names)?;
+    let values = column("headers.values", part.values)?;
+    Headers::from_parts(row_ends, names, values).map_err(|malformed| format!("headers: {malformed}"))
+}
+
+fn column(name: &str, part: types::ColumnResult) -> Result<Column, String> {
+    let ends = numbers(name, &part.ends)?;
+    Column::from_parts(part.data, ends, part.validity).map_err(|malformed| format!("{name}: {malformed}"))
+}
+
+fn numbers<T: bytemuck::Pod>(name: &str, bytes: &[u8]) -> Result<Vec<T>, String> {
+    let size = size_of::<T>();
+    if !bytes.len().is_multiple_of(size) {
+        return Err(format!("{name}: {} bytes are not numbers of {size} bytes each", bytes.len()));
+    }
+    Ok(bytemuck::pod_collect_to_vec(bytes))
+}
