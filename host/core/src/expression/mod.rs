@@ -24,6 +24,9 @@ use crate::topology::Format;
 /// The longest expression, in bytes.
 pub const EXPRESSION_BYTES_MAX: usize = 16 * 1024;
 
+/// The most dots, opening brackets and operators of an expression. They bound its depth, and so its stack: less than 1 MiB.
+const OPERATORS_MAX: usize = 400;
+
 /// A compiled predicate over a row's `key`, `value`, `timestamp` and `headers`.
 pub trait Expression: fmt::Debug + Send + Sync {
     /// The text as the file has it.
@@ -67,6 +70,12 @@ pub struct CompileError {
 pub fn compile(source: &str, key: Format, value: Format) -> Result<Arc<dyn Expression>, CompileError> {
     if source.len() > EXPRESSION_BYTES_MAX {
         let message = format!("this expression has {} bytes; {EXPRESSION_BYTES_MAX} are the most", source.len());
+        return Err(CompileError { offset: 0, length: 0, message, help: "move it into a plugin".to_owned() });
+    }
+    // Parser and evaluation descend by recursion, and each of these may be a level.
+    let signs = source.bytes().filter(|byte| b".([{?!+-*/%=<>&|".contains(byte)).count();
+    if signs + source.matches("in").count() > OPERATORS_MAX {
+        let message = format!("this expression has more than {OPERATORS_MAX} dots, brackets and operators");
         return Err(CompileError { offset: 0, length: 0, message, help: "move it into a plugin".to_owned() });
     }
     let general = cel::Cel::compile(source, key, value)?;

@@ -245,6 +245,43 @@ proptest! {
     }
 }
 
+#[test]
+fn a_deep_expression_is_refused_or_computed_and_never_overflows_the_stack() {
+    for depth in [
+        super::OPERATORS_MAX / 8,
+        super::OPERATORS_MAX / 4,
+        super::OPERATORS_MAX / 2 - 2,
+        super::OPERATORS_MAX - 3,
+        super::EXPRESSION_BYTES_MAX / 3,
+    ] {
+        for source in [
+            format!("value.a{} == 1", "+1".repeat(depth)),
+            format!("value{} == 1", ".a".repeat(depth)),
+            format!("value{} == 1", "[0]".repeat(depth)),
+            format!("{}value.a", "!".repeat(depth)),
+            format!("{}value.a == 1", "-".repeat(depth)),
+            format!("{}value.a == 1{}", "(".repeat(depth), ")".repeat(depth)),
+            format!("value.a == {}{}", "[".repeat(depth), "]".repeat(depth)),
+            format!("true{}", "&&true".repeat(depth)),
+            format!("true{}", "?true:true".repeat(depth)),
+            format!("value.a{} == 1", ".size()".repeat(depth)),
+            format!("1{}", " in 1".repeat(depth)),
+            "x".repeat(super::EXPRESSION_BYTES_MAX + 1),
+        ] {
+            if let Ok(expression) = compile(&source, Format::Json, Format::Json) {
+                let _ = expression.matches(&rows(None, Some(br#"{"a":1}"#), &[]), 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pattern_that_is_none_is_found_before_a_row_is() {
+    let (offset, message, _) = mistake("value.x == 1 || value.name.matches('[a-')");
+    assert_eq!((offset, message.as_str()), (35, "this is no regular expression"));
+    assert_eq!(on_json("value.name.matches('^[a-c]+$')", r#"{"name":"abc"}"#), Ok(true));
+}
+
 fn compiled(source: &str) -> (Arc<dyn Expression>, Cel) {
     let general = Cel::compile(source, Format::String, Format::Json).unwrap();
     (compile(source, Format::String, Format::Json).unwrap(), general)

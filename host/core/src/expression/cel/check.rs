@@ -1,7 +1,7 @@
 //! What can be known of an expression before it meets a row.
 
 use ::cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
-use ::cel::{ParseErrors, Program};
+use ::cel::{Context, ParseErrors, Program};
 
 use super::Reads;
 use crate::expression::CompileError;
@@ -167,7 +167,27 @@ impl<'a> Checker<'a> {
         if name == operators::INDEX {
             call.args.first().map_or(Ok(()), |indexed| self.has_fields(indexed))?;
         }
+        if let ("matches", Some(pattern)) = (name, call.args.last()) {
+            self.pattern(pattern)?;
+        }
         call.target.iter().map(AsRef::as_ref).chain(&call.args).try_for_each(|argument| self.expression(argument))
+    }
+
+    /// Refuses a written pattern that would fail on every row.
+    fn pattern(&self, at: &IdedExpr) -> Result<(), CompileError> {
+        let Expr::Literal(LiteralValue::String(pattern)) = &at.expr else { return Ok(()) };
+        let mut context = Context::with_env(super::ENV.clone());
+        context.add_variable_as_val("pattern", Box::new(pattern.clone()));
+        let probe = super::ENV.compile("''.matches(pattern)");
+        if probe.is_ok_and(|probe| probe.execute(&context).is_err()) {
+            return Err(self.error(
+                at,
+                "",
+                "this is no regular expression",
+                "see https://docs.rs/regex for what it can say",
+            ));
+        }
+        Ok(())
     }
 
     fn comprehension(&mut self, comprehension: &'a ComprehensionExpr) -> Result<(), CompileError> {
