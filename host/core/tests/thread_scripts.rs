@@ -1,0 +1,265 @@
+//! The laws of a stream thread, a script each: events in, effects out.
+//!
+//! A script is `host/core/tests/scripts/thread/<law>`: commands, `---`, and what came of them. `UPDATE_GOLDENFILES=1`
+//! rewrites what came; read the difference before you commit it. The topology is always
+//! `orders -> details (a plugin) -> verdicts`, with `out` of three partitions; the plugin stamps its version on each value.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use goldenscript::{Argument, Command, Context};
+use weir_core::ports::{
+    Call, CommitError, CreateFault, Digest, Outgoing, Output, Position, Processor, ProcessorSupplier, Reject, Trap,
+    TrapKind,
+};
+use weir_core::record::{Column, RecordBatch, TopicPartition};
+use weir_core::task::TaskId;
+use weir_core::thread::{Effect, Event, Report, ReportKind, StreamThread, ThreadConfig, WallTime};
+use weir_core::topology::NodeName;
+
+/// Maps a value by what it says: `trap` traps, `drop` is dropped, `reject` is rejected, `twice` comes out twice, `long` traps
+/// when it is not alone, `once` traps only on an instance that was called before; all else comes out stamped.
+struct Scripted {
+    version: Digest,
+    called: bool,
+}
+
+impl Processor for Scripted {
+    fn process(&mut self, call: &Call<'_>) -> Result<Output, Trap> {
+        let called = std::mem::replace(&mut self.called, true);
+        let trap = |message: &str| Trap {
+            kind: TrapKind::Panic,
+            message: message.into(),
+            backtrace: String::new(),
+            row: None,
+        };
+        let (mut output, mut values) = (Output::default(), Column::default());
+        for row in 0..call.rows.len() {
+            let value = String::from_utf8_lossy(call.rows.values.get(row).unwrap_or(b"null")).into_owned();
+            let times = match value.as_str() {
+                "trap" => return Err(trap("poison")),
+                "long" if call.rows.len() > 1 => return Err(trap("too long")),
+                "once" if called => return Err(trap("stale memory")),
+                "reject" => {
+                    output.rejects.push(Reject { row: row as u32, code: "order.bad".into(), message: "bad".into() });
+                    0
+                }
+                "drop" => 0,
+                "twice" => 2,
+                _ => 1,
+            };
+            for _ in 0..times {
+                output.rows.push(row as u32);
+                values.push(Some(format!("{value}@{}", self.version).as_bytes()));
+            }
+        }
+        output.values = Some(values);
+        Ok(output)
+    }
+}
+
+struct Supplier;
+
+impl ProcessorSupplier for Supplier {
+    fn create(&mut self, node: &NodeName, version: &Digest, _: TaskId) -> Result<Box<dyn Processor>, CreateFault> {
+        if version.as_str().starts_with("bad") {
+            return Err(CreateFault {
+                node: node.clone(),
+                digest: version.clone(),
+                message: "wrong configuration".into(),
+            });
+        }
+        Ok(Box::new(Scripted { version: version.clone(), called: false }))
+    }
+}
+
+struct Runner {
+    thread: StreamThread,
+    now: WallTime,
+    /// The next offset and timestamp of rows that a script fetches.
+    ends: BTreeMap<TopicPartition, i64>,
+    revision: u64,
+}
+
+const TOPOLOGY: &str = "
+application: app
+topics:
+  orders: {}
+  out: {}
+nodes:
+  orders: { source: orders }
+  details: { from: orders, process: { plugin: details.wasm }, on-error: POLICY }
+  verdicts: { from: details, sink: out }
+";
+
+impl Runner {
+    fn new(policy: &str, config: ThreadConfig) -> Result<Self, Box<dyn Error>> {
+        let text = TOPOLOGY.replace("POLICY", policy);
+        let topology = weir_core::topology::parse("t.yaml", &text).map_err(|errors| errors.render())?;
+        let partitions = [("orders", 2), ("out", 3), ("app-deployments", 1)].map(|(name, count)| (name.into(), count));
+        let thread = StreamThread::new(Arc::new(topology), partitions.into(), config, Box::new(Supplier));
+        Ok(Self { thread, now: WallTime(0), ends: BTreeMap::new(), revision: 0 })
+    }
+
+    fn fetch(&mut self, command: &Command) -> Result<Event, Box<dyn Error>> {
+        let mut args = words(command);
+        let partition = partition(args.next().ok_or("which partition?")?)?;
+        let next = self.ends.entry(partition.clone()).or_default();
+        let mut batch = RecordBatch::default();
+        for value in args {
+            batch.push(*next, 1000 + *next, Some(b"k"), Some(value.as_bytes()), &[]);
+            *next += 1;
+        }
+        Ok(Event::Fetched(partition, batch))
+    }
+
+    fn event(&mut self, command: &Command) -> Result<Event, Box<dyn Error>> {
+        let positions = || words(command).map(position).collect::<Result<Vec<_>, _>>();
+        let partitions = || words(command).map(partition).collect::<Result<Vec<_>, _>>();
+        Ok(match command.name.as_str() {
+            "assigned" | "recovered" => {
+                let positions = positions()?;
+                for position in &positions {
+                    self.ends.insert(position.partition.clone(), position.offset);
+                }
+                if command.name == "assigned" { Event::Assigned(positions) } else { Event::Recovered(positions) }
+            }
+            "revoked" => Event::Revoked(partitions()?),
+            "lost" => Event::Lost(partitions()?),
+            "fetched" => self.fetch(command)?,
+            "committed" => Event::Committed,
+            "commit-failed" => Event::CommitFailed(CommitError::Unknown("timed out".into())),
+            "broken" => Event::Broken("queue lost".into()),
+            "deployed" => {
+                self.revision += 1;
+                let version = words(command).next().ok_or("which version?")?;
+                Event::Deployed { node: "details".into(), version: version.into(), revision: self.revision }
+            }
+            "tick" => Event::Tick,
+            "shutdown" => Event::Shutdown,
+            other => return Err(format!("unknown command {other}").into()),
+        })
+    }
+}
+
+impl goldenscript::Runner for Runner {
+    type Command = Command;
+
+    fn run(&mut self, command: &Command, _: &Context) -> Result<String, Box<dyn Error>> {
+        let mut args = command.consume_args();
+        match command.name.as_str() {
+            "new" => {
+                let rows = args.take_key("rows").map_or(Ok(4096), str::parse)?;
+                let bytes = args.take_key("bytes").map_or(Ok(1 << 20), str::parse)?;
+                let policy = args.next_pos().unwrap_or("fail");
+                let config =
+                    ThreadConfig { batch_rows_max: rows, transaction_bytes_max: bytes, ..ThreadConfig::default() };
+                *self = Self::new(policy, config)?;
+                return Ok(String::new());
+            }
+            "after" => {
+                let millis: i64 = args.next_pos().unwrap_or("0").trim_end_matches("ms").parse()?;
+                self.now.0 += millis * 1000;
+                return Ok(String::new());
+            }
+            "rewind" => {
+                let to = position(args.next_pos().unwrap_or_default())?;
+                self.ends.insert(to.partition, to.offset);
+                return Ok(String::new());
+            }
+            _ => {}
+        }
+        let event = self.event(command)?;
+        let effects = self.thread.step(event, self.now);
+        let mut text = String::new();
+        for effect in &effects {
+            writeln!(text, "{}", shown(effect))?;
+        }
+        for task in self.thread.tasks() {
+            let next: Vec<_> =
+                task.positions.iter().map(|(partition, offset)| format!("{partition}@{offset}")).collect();
+            writeln!(text, "  {} {} next {}", task.task, task.state.as_str(), next.join(" "))?;
+        }
+        Ok(text)
+    }
+}
+
+fn words(command: &Command) -> impl Iterator<Item = &str> {
+    command.args.iter().filter_map(|argument| match argument {
+        Argument::Positional(word) => Some(word.as_str()),
+        _ => None,
+    })
+}
+
+fn partition(text: &str) -> Result<TopicPartition, Box<dyn Error>> {
+    let (topic, number) = text.split_once('/').ok_or_else(|| format!("{text}: not topic/partition"))?;
+    Ok(TopicPartition::new(topic, number.parse()?))
+}
+
+/// `orders/0@5`; `orders/0@-`: nothing was ever committed, start at 0.
+fn position(text: &str) -> Result<Position, Box<dyn Error>> {
+    let (at, offset) = text.split_once('@').ok_or_else(|| format!("{text}: not topic/partition@offset"))?;
+    let metadata = (offset != "-").then(|| r#"{"streamTime":null,"revision":1}"#.to_owned());
+    Ok(Position { partition: partition(at)?, offset: offset.parse().unwrap_or(0), metadata })
+}
+
+fn shown(effect: &Effect) -> String {
+    let list = |partitions: &[TopicPartition]| partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    match effect {
+        Effect::Begin => "begin".into(),
+        Effect::Produce(outgoing) => produced(outgoing),
+        Effect::Commit(positions) => {
+            let at = |position: &Position| {
+                format!("{}@{} {}", position.partition, position.offset, position.metadata.as_deref().unwrap_or("-"))
+            };
+            format!("commit {}", positions.iter().map(at).collect::<Vec<_>>().join(" "))
+        }
+        Effect::Abort => "abort".into(),
+        Effect::Recover => "recover".into(),
+        Effect::Seek(to) => {
+            format!("seek {}", to.iter().map(|(at, offset)| format!("{at}@{offset}")).collect::<Vec<_>>().join(" "))
+        }
+        Effect::Pause(partitions) => format!("pause {}", list(partitions)),
+        Effect::Resume(partitions) => format!("resume {}", list(partitions)),
+        Effect::Release(partitions) => format!("release {}", list(partitions)),
+        Effect::Report(report) => reported(report),
+        Effect::Stop => "stop".into(),
+    }
+}
+
+fn produced(outgoing: &Outgoing) -> String {
+    let text = |cell: Option<&[u8]>| cell.map_or("null".into(), |cell| String::from_utf8_lossy(cell).into_owned());
+    let rows = (0..outgoing.rows.len()).map(|row| match outgoing.topic.as_str() {
+        "out" => text(outgoing.rows.values.get(row)),
+        _ => format!("{} {}", text(outgoing.rows.keys.get(row)), text(outgoing.rows.values.get(row))),
+    });
+    format!("produce {}: {}", outgoing.topic, rows.collect::<Vec<_>>().join(" "))
+}
+
+fn reported(report: &Report) -> String {
+    let at = report.at.as_ref().map_or(String::new(), |(partition, offset)| format!(" {partition}@{offset}"));
+    let what = match &report.kind {
+        ReportKind::Skipped { reason, message, .. } => format!("skipped {reason}: {message}"),
+        ReportKind::Failed { reason, message, .. } => format!("failed {reason}: {message}"),
+        ReportKind::Retried { reason, message } => format!("retried {reason}: {message}"),
+        ReportKind::Swapped { from, to } => format!("swapped {from} -> {to}"),
+        ReportKind::SwapRefused { to, message } => format!("swap to {to} refused: {message}"),
+    };
+    format!("report {} {}{at} {what}", report.task, report.node)
+}
+
+#[test]
+fn the_thread_keeps_its_laws() {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/thread");
+    let mut paths: Vec<_> = std::fs::read_dir(scripts).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(paths.len() >= 10, "only {} scripts", paths.len());
+    for path in paths {
+        println!("{}", path.display());
+        let mut runner = Runner::new("fail", ThreadConfig::default()).unwrap();
+        goldenscript::run(&mut runner, &path).unwrap();
+    }
+}
