@@ -1,0 +1,309 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use weir_core::ports::{CommitError, Incoming, Outgoing, Position, Transport, TransportError};
+use weir_core::record::{TopicName, TopicPartition};
+
+use crate::config::{FETCH_BYTES_MAX, FETCH_ROWS_MAX, METADATA_BYTES_MAX};
+use crate::draft::Draft;
+use crate::error::{ReadError, WriteError};
+use crate::frame::{PartitionKey, PositionMeta};
+use crate::group::{Change, MemberId};
+use crate::log::EmbeddedLog;
+use crate::state::State;
+use crate::writer::Request;
+
+/// A stream thread's way to the log. Leaves its group when it is dropped.
+pub(crate) struct LogTransport {
+    log: Arc<EmbeddedLog>,
+    application: String,
+    member: MemberId,
+    fetching: BTreeMap<TopicPartition, Fetching>,
+    /// The partition that is asked first by the next poll, so that none starves.
+    first: usize,
+    /// The open transaction.
+    draft: Option<Draft>,
+    /// Why the open transaction can only be aborted.
+    broken: Option<String>,
+}
+
+/// How far rows of a partition have been handed out.
+struct Fetching {
+    key: PartitionKey,
+    next: i64,
+    paused: bool,
+    /// Given up; no more rows of it.
+    revoked: bool,
+}
+
+impl From<ReadError> for TransportError {
+    fn from(error: ReadError) -> Self {
+        Self::Fatal(error.to_string())
+    }
+}
+
+impl LogTransport {
+    pub fn new(log: Arc<EmbeddedLog>, application: &str, topics: &[TopicName], thread: usize) -> Self {
+        let member = log.state().groups.entry(application.to_owned()).or_default().join(thread, topics);
+        log.changed.notify_all();
+        let application = application.to_owned();
+        Self { log, application, member, fetching: BTreeMap::new(), first: 0, draft: None, broken: None }
+    }
+
+    /// Asks the group what has changed, and takes it in.
+    fn changes(&mut self, state: &mut State) -> Vec<Incoming> {
+        let State { groups, by_name, topics, .. } = state;
+        let Some(group) = groups.get_mut(&self.application) else { return Vec::new() };
+        let count = |topic: &TopicName| Some(topics.get(by_name.get(topic)?)?.meta.partitions);
+        let Change { lost, revoked, assigned } = group.poll(self.member, count, Instant::now());
+        self.fetching.retain(|partition, _| !lost.contains(partition));
+        for partition in &revoked {
+            if let Some(fetching) = self.fetching.get_mut(partition) {
+                fetching.revoked = true;
+            }
+        }
+        let mut positions = Vec::new();
+        for partition in assigned {
+            let Some(key) = state.key(&partition) else { continue };
+            let position = position_of(state, &self.application, &partition, key);
+            self.fetching.insert(partition, Fetching { key, next: position.offset, paused: false, revoked: false });
+            positions.push(position);
+        }
+        let mut incoming = Vec::new();
+        if !lost.is_empty() {
+            incoming.push(Incoming::Lost(lost));
+        }
+        if !revoked.is_empty() {
+            incoming.push(Incoming::Revoked(revoked));
+        }
+        if !positions.is_empty() {
+            incoming.push(Incoming::Assigned(positions));
+        }
+        incoming
+    }
+
+    /// The partitions that have rows to fetch, beginning with another one each time.
+    fn ready(&mut self, state: &State) -> Vec<TopicPartition> {
+        let is_ready = |fetching: &Fetching| {
+            let end = state.partition(fetching.key).map_or(0, |partition| partition.next);
+            !fetching.paused && !fetching.revoked && fetching.next < end
+        };
+        let ready = self.fetching.iter().filter(|(_, fetching)| is_ready(fetching));
+        let mut ready = ready.map(|(partition, _)| partition.clone()).collect::<Vec<_>>();
+        if !ready.is_empty() {
+            let first = self.first % ready.len();
+            ready.rotate_left(first);
+            self.first = self.first.wrapping_add(1);
+        }
+        ready
+    }
+
+    fn fetch(&mut self, ready: Vec<TopicPartition>) -> Result<Vec<Incoming>, TransportError> {
+        let (mut incoming, mut bytes) = (Vec::new(), 0);
+        for partition in ready {
+            if bytes >= FETCH_BYTES_MAX {
+                break;
+            }
+            let Some(fetching) = self.fetching.get_mut(&partition) else { continue };
+            let left = FETCH_BYTES_MAX - bytes;
+            let (rows, next) = self.log.read_rows(&partition, fetching.key, fetching.next, FETCH_ROWS_MAX, left)?;
+            fetching.next = next;
+            bytes += rows.bytes();
+            if !rows.is_empty() {
+                incoming.push(Incoming::Fetched(partition, rows));
+            }
+        }
+        Ok(incoming)
+    }
+
+    fn try_commit(&self, mut draft: Draft, positions: &[Position]) -> Result<(), CommitError> {
+        {
+            let mut state = self.log.state();
+            for position in positions {
+                let Some(partition) = state.key(&position.partition) else {
+                    return Err(CommitError::Refused(no_partition(&position.partition)));
+                };
+                let metadata = position.metadata.clone().unwrap_or_default();
+                if metadata.len() > METADATA_BYTES_MAX {
+                    return Err(CommitError::Refused(format!(
+                        "the metadata of {} has {} bytes, the most is {METADATA_BYTES_MAX}",
+                        position.partition,
+                        metadata.len()
+                    )));
+                }
+                let (application, offset) = (self.application.clone(), position.offset);
+                draft.positions.push(PositionMeta { application, partition, offset, metadata });
+            }
+            let group = state.groups.entry(self.application.clone()).or_default();
+            if !group.owns(self.member, positions.iter().map(|position| &position.partition)) {
+                let text = "this thread has released, lost or never had a partition whose position it commits";
+                return Err(CommitError::Fenced(text.into()));
+            }
+            group.set_committing(self.member, true);
+        }
+        let written = self.log.write(Request::Transaction(draft));
+        if let Some(group) = self.log.state().groups.get_mut(&self.application) {
+            group.set_committing(self.member, false);
+        }
+        match written {
+            Ok(_) => Ok(()),
+            Err(WriteError::Failed(why)) => Err(CommitError::Refused(why)),
+            Err(WriteError::Unknown(why)) => Err(CommitError::Unknown(why)),
+        }
+    }
+
+    fn check_open(&self) -> Result<(), TransportError> {
+        self.log.state().failed.as_ref().map_or(Ok(()), |why| Err(TransportError::Fatal(why.clone())))
+    }
+}
+
+pub(crate) fn no_partition(partition: &TopicPartition) -> String {
+    format!("there is no partition {partition} in the embedded log; create the topic first")
+}
+
+/// What the application has committed for a partition, or where to start.
+pub(crate) fn position_of(state: &State, application: &str, partition: &TopicPartition, key: PartitionKey) -> Position {
+    let committed = state.positions.get(&(application.to_owned(), key));
+    let begin = state.partition(key).map_or(0, |partition| partition.begin);
+    Position {
+        partition: partition.clone(),
+        offset: committed.map_or(begin, |committed| committed.offset),
+        metadata: committed.map(|committed| committed.metadata.clone()),
+    }
+}
+
+impl Transport for LogTransport {
+    fn poll(&mut self, wait: Duration) -> Result<Vec<Incoming>, TransportError> {
+        let deadline = Instant::now() + wait;
+        let log = self.log.clone();
+        let mut state = log.state();
+        loop {
+            if let Some(why) = &state.failed {
+                return Err(TransportError::Fatal(why.clone()));
+            }
+            let changes = self.changes(&mut state);
+            if !changes.is_empty() {
+                return Ok(changes);
+            }
+            let ready = self.ready(&state);
+            if !ready.is_empty() {
+                drop(state);
+                let incoming = self.fetch(ready)?;
+                if !incoming.is_empty() {
+                    return Ok(incoming);
+                }
+                state = log.state();
+                continue;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(Vec::new());
+            }
+            state = log.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), TransportError> {
+        self.check_open()?;
+        if self.draft.is_some() {
+            return Err(TransportError::Abortable("a transaction is open already".into()));
+        }
+        (self.draft, self.broken) = (Some(Draft::default()), None);
+        Ok(())
+    }
+
+    fn produce(&mut self, outgoing: &Outgoing) -> Result<(), TransportError> {
+        self.check_open()?;
+        let Some(draft) = &mut self.draft else {
+            return Err(TransportError::Abortable("no transaction is open".into()));
+        };
+        let topic = {
+            let state = self.log.state();
+            let topic = state.by_name.get(&outgoing.topic).and_then(|id| state.topics.get(id));
+            topic.map(|topic| (topic.meta.id, topic.partitions.len()))
+        };
+        let added = match topic {
+            None => Err("there is no such topic in the embedded log; create it first".into()),
+            Some((topic, count)) => draft.add(topic, count, &outgoing.partitions, &outgoing.rows),
+        };
+        added.map_err(|why| {
+            let why = format!("topic `{}`: {why}", outgoing.topic);
+            self.broken = Some(why.clone());
+            TransportError::Abortable(why)
+        })
+    }
+
+    fn commit(&mut self, positions: &[Position]) -> Result<(), CommitError> {
+        let draft = self.draft.take().ok_or_else(|| CommitError::Refused("no transaction is open".into()))?;
+        match self.broken.take() {
+            Some(why) => Err(CommitError::Refused(why)),
+            None => self.try_commit(draft, positions),
+        }
+    }
+
+    fn abort(&mut self) -> Result<(), TransportError> {
+        (self.draft, self.broken) = (None, None);
+        self.check_open()
+    }
+
+    fn recover(&mut self) -> Result<Vec<Position>, TransportError> {
+        (self.draft, self.broken) = (None, None);
+        self.check_open()?;
+        let state = self.log.state();
+        let mut positions = Vec::new();
+        for (partition, fetching) in &mut self.fetching {
+            let position = position_of(&state, &self.application, partition, fetching.key);
+            fetching.next = position.offset;
+            positions.push(position);
+        }
+        Ok(positions)
+    }
+
+    fn seek(&mut self, to: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
+        for (partition, offset) in to {
+            if let Some(fetching) = self.fetching.get_mut(partition) {
+                fetching.next = *offset;
+            }
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
+        self.set_paused(partitions, true);
+        Ok(())
+    }
+
+    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
+        self.set_paused(partitions, false);
+        Ok(())
+    }
+
+    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
+        self.fetching.retain(|partition, _| !partitions.contains(partition));
+        if let Some(group) = self.log.state().groups.get_mut(&self.application) {
+            group.release(self.member, partitions);
+        }
+        self.log.changed.notify_all();
+        Ok(())
+    }
+}
+
+impl LogTransport {
+    fn set_paused(&mut self, partitions: &[TopicPartition], paused: bool) {
+        for partition in partitions {
+            if let Some(fetching) = self.fetching.get_mut(partition) {
+                fetching.paused = paused;
+            }
+        }
+    }
+}
+
+impl Drop for LogTransport {
+    fn drop(&mut self) {
+        if let Some(group) = self.log.state().groups.get_mut(&self.application) {
+            group.leave(self.member);
+        }
+        self.log.changed.notify_all();
+    }
+}
