@@ -1,18 +1,1 @@
-//! What the end-to-end tests are made of: hosts to start and kill, a Kafka to fill and read, a proxy that disturbs,
-//! a checker that tells whether every order was answered exactly once.
-//! Must not know: how the host works inside. It is the binary `weir`, met over its command line, REST and Kafka.
-//! A component per file, with its own tests beside it; the end-to-end tests are in `tests/tests`, a file per law.
-//!
-//! `cargo xtask test` sets what these read: `WEIR_TEST_KAFKA`, `WEIR_BIN`, `WEIR_PLUGINS`.
-
-pub mod checker;
-pub mod host;
-pub mod kafka;
-pub mod orders;
-pub mod proxy;
-pub mod wait;
-
-pub use checker::{ExactlyOnceChecker, Expected, Output, Violation};
-pub use host::{HostOptions, WeirHost};
-pub use kafka::{Isolation, Kafka, Row, TopicReader};
-pub use proxy::{Action, ApiKey, Direction, KafkaProxy, Rule, RuleHandle};
+//! .

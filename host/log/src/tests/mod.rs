@@ -1,3 +1,0 @@
-mod basic;
-mod crash;
-mod model;
