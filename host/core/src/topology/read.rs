@@ -163,9 +163,15 @@ impl Reader<'_> {
     fn check_keys(&mut self, fields: &[(Name, Yaml)], what: &str, known: &[&str], later: &[&str]) {
         for (at, (key, value)) in fields.iter().enumerate() {
             let text = &key.text;
-            if fields[..at].iter().any(|(earlier, _)| earlier.text == *text) {
+            if !text.is_empty() && fields[..at].iter().any(|(earlier, _)| earlier.text == *text) {
                 self.diagnostics.error(key.span, format!("`{text}` is given twice"), "remove one");
-            } else if known.contains(&text.as_str()) || text.is_empty() {
+            } else if text.is_empty() {
+                self.diagnostics.error(
+                    key.span,
+                    "there is no name before the `:`",
+                    format!("there are {}", known.join(", ")),
+                );
+            } else if known.contains(&text.as_str()) {
             } else if later.contains(&text.as_str()) {
                 self.diagnostics.error(key.span, format!("`{text}` is not in this version"), "");
             } else if matches!(value.kind, Kind::Null) && text.contains([')', '\'', '"', '=', '<', '>', ']']) {
