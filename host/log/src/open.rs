@@ -153,9 +153,11 @@ fn rebuild(
             }
         }
     }
+    // Rows carried over from segments that are gone already come with the frame behind the snapshot.
     for (data, meta) in metas {
         state.apply(last, *data, meta, true);
     }
+    state.coalesce();
     state.active = scanned.index.clone();
     state.segments = segments;
     Ok(state)

@@ -131,6 +131,9 @@ impl State {
         for chunk in &meta.chunks {
             self.extend(segment, chunk.partition, chunk.base, chunk.next, chunk.bytes, chunk.max_timestamp);
         }
+        if meta.segments_from > 0 && !meta.snapshot {
+            self.coalesce();
+        }
     }
 
     /// Notes that rows of a partition lie in a segment.
@@ -143,6 +146,7 @@ impl State {
         let at = partition.extents.partition_point(|extent| extent.first < first);
         if let Some(before) = at.checked_sub(1).and_then(|before| partition.extents.get_mut(before))
             && before.segment == segment
+            && before.next == first
         {
             before.next = before.next.max(next);
             before.bytes += u64::from(bytes);
@@ -151,6 +155,22 @@ impl State {
         }
         let extent = Extent { segment, first, next, bytes: u64::from(bytes), max_timestamp };
         partition.extents.insert(at, extent);
+    }
+
+    /// Makes one of neighbours in the same segment with nothing but a compacted gap between them. Only once all are
+    /// there: rows carried over from older segments may lie in a gap.
+    pub fn coalesce(&mut self) {
+        for partition in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
+            partition.extents.dedup_by(|after, before| {
+                let same = after.segment == before.segment;
+                if same {
+                    before.next = after.next;
+                    before.bytes += after.bytes;
+                    before.max_timestamp = before.max_timestamp.max(after.max_timestamp);
+                }
+                same
+            });
+        }
     }
 
     /// Forgets segments that begin before `from`.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use weir_core::ports::Connector;
+use weir_core::ports::{Connector, NewTopic};
 
 use super::model::{Model, Transaction, commit, connector, contents, open, topic, transport, try_contents};
 use crate::disk::sim::{Random, SimDisk};
@@ -20,7 +20,7 @@ fn run(seed: u64, prepare: impl Fn(&SimDisk)) -> Result<(), String> {
         disk.power_goes_after(1 + random.below(120));
         let mut unknown = None;
         if let Ok(log) = open(&disk, SEGMENT_BYTES) {
-            unknown = drive(&log, &mut model, &mut number, &mut random)?;
+            unknown = drive(&log, &mut model, &mut number, &mut random, seed % 2 == 1)?;
         }
         disk = if random.below(4) == 0 { disk.process_kill() } else { disk.power_cycle(&mut random) };
         let log = open(&disk, SEGMENT_BYTES).map_err(|error| format!("refused to open: {error}"))?;
@@ -42,19 +42,23 @@ fn drive(
     model: &mut Model,
     number: &mut u64,
     random: &mut Random,
+    cleaned: bool,
 ) -> Result<Option<Transaction>, String> {
     let client = connector(log).client();
     if try_contents(log).map_err(|error| error.to_string())? != *model {
         // The last crash's open end was settled before: nothing may have changed since.
         return Err("opening once more has changed what is committed".into());
     }
-    if ["in", "out"].iter().any(|name| client.create_topic(&topic(name)).is_err()) {
+    let settings = [("retention.bytes".to_owned(), "0".to_owned())].into();
+    let filler = NewTopic { settings, ..topic("filler") };
+    if [topic("in"), topic("out"), filler].iter().any(|topic| client.create_topic(topic).is_err()) {
         return Ok(None);
     }
     let mut transport = transport(log);
     loop {
         *number += 1;
-        let transaction = Transaction::random(random, *number);
+        let mut transaction = Transaction::random(random, *number);
+        transaction.filler_bytes = if cleaned { 1_500 } else { 0 };
         if !commit(&mut *transport, &transaction) {
             return Ok(Some(transaction));
         }

@@ -1,3 +1,5 @@
 mod basic;
 mod crash;
+mod golden;
 mod model;
+mod retention;

@@ -29,6 +29,8 @@ pub(super) struct Model {
 pub(super) struct Transaction {
     pub rows: BTreeMap<TopicPartition, Vec<OwnedRow>>,
     pub positions: BTreeMap<TopicPartition, (i64, String)>,
+    /// Bytes for the topic `filler`, which keeps nothing: segments full of it are cleaned.
+    pub filler_bytes: usize,
 }
 
 impl Transaction {
@@ -107,6 +109,12 @@ pub(super) fn commit(transport: &mut dyn Transport, transaction: &Transaction) -
     for (partition, rows) in &transaction.rows {
         let rows = rows.iter().map(|row| (partition.partition, row.clone())).collect::<Vec<_>>();
         if transport.produce(&outgoing(&partition.topic, &rows)).is_err() {
+            return false;
+        }
+    }
+    if transaction.filler_bytes > 0 {
+        let row = (0, (0, None, Some(vec![0; transaction.filler_bytes])));
+        if transport.produce(&outgoing(&"filler".into(), &[row])).is_err() {
             return false;
         }
     }
