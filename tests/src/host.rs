@@ -25,12 +25,16 @@ pub fn weir_binary() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A plugin's component: of `WEIR_PLUGINS`, else what `cargo xtask plugins` left.
+/// A plugin's component, of those that `cargo xtask plugins` built.
 pub fn plugin(name: &str) -> Result<PathBuf> {
-    let folder = env::var_os("WEIR_PLUGINS").map_or_else(|| target_folder().join("plugins"), PathBuf::from);
-    let path = folder.join(format!("{name}.wasm"));
+    let path = plugin_folder().join(format!("{name}.wasm"));
     ensure!(path.is_file(), "there is no {}: `cargo xtask plugins`", path.display());
     Ok(path)
+}
+
+/// `WEIR_PLUGINS`, else where `cargo xtask plugins` leaves them. Every host looks for plugins there.
+pub fn plugin_folder() -> PathBuf {
+    env::var_os("WEIR_PLUGINS").map_or_else(|| target_folder().join("plugins"), PathBuf::from)
 }
 
 fn target_folder() -> PathBuf {
@@ -102,6 +106,7 @@ impl WeirHost {
             .arg("--state-dir")
             .arg(&options.state_dir)
             .args(["--listen", &listen]);
+        command.arg("--plugin-dir").arg(plugin_folder());
         if let Some(bootstrap) = &options.bootstrap {
             command.args(["--bootstrap", bootstrap]);
         }

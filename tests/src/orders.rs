@@ -1,9 +1,16 @@
 //! Numbered orders: the same number is always the same order, so that anybody can tell the verdict that it must get.
 
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::checker::{Coordinates, Expected, Output};
+use crate::checker::{Coordinates, ExactlyOnceChecker, Expected, Output, Summary};
+use crate::kafka::{Isolation, Kafka};
+
+const READ_POLL: Duration = Duration::from_millis(100);
 
 /// How many customers order: each is a key, whose verdicts must come in the order of its orders.
 pub const CUSTOMERS: u64 = 97;
@@ -59,6 +66,37 @@ pub fn value(number: u64) -> String {
         "price": price,
     })
     .to_string()
+}
+
+/// A topology file that validates orders: topic `input` in, verdicts out to topic `output`.
+pub fn topology(application: &str, input: &str, output: &str, partitions: i32) -> String {
+    format!(
+        "\
+application: {application}
+topics:
+  {input}: {{ key: string, value: json, partitions: {partitions} }}
+  {output}: {{ key: string, value: json, partitions: {partitions} }}
+nodes:
+  orders:   {{ source: {input} }}
+  created:  {{ from: orders, filter: value.state == \"CREATED\" }}
+  details:  {{ from: created, process: {{ plugin: order-details }} }}
+  verdicts: {{ from: details, sink: {output} }}
+"
+    )
+}
+
+/// Reads the verdicts as they are committed until every order of `numbers` has one, at most for `wait`; then judges
+/// the whole topic anew, so that a duplicate which came last is seen too.
+pub fn judge(kafka: &Kafka, output_topic: &str, numbers: Range<u64>, wait: Duration) -> Result<Summary> {
+    let mut answers = ExactlyOnceChecker::new(numbers.clone().filter_map(expected));
+    let mut reader = kafka.read(output_topic, Isolation::Committed)?;
+    let deadline = Instant::now() + wait;
+    while answers.answered() < answers.expected_count() && Instant::now() < deadline {
+        reader.poll(READ_POLL)?.iter().for_each(|row| answers.observe(&row.to_output()));
+    }
+    let mut checker = ExactlyOnceChecker::new(numbers.filter_map(expected));
+    kafka.read_committed(output_topic)?.iter().for_each(|row| checker.observe(&row.to_output()));
+    Ok(checker.finish()?)
 }
 
 /// What the checker must be told about order `number`: nothing for one that gets no verdict.

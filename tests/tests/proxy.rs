@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use weir_tests::{Action, ApiKey, Direction, Isolation, Kafka, KafkaProxy, Rule};
+use weir_tests::{Action, ApiKey, Direction, Kafka, KafkaProxy, Rule};
 
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -110,22 +110,4 @@ fn a_refusing_proxy_is_a_broker_out_of_reach() {
     assert!(producer.client().fetch_metadata(None, Duration::from_secs(1)).is_err());
     proxy.refuse_connections(false);
     assert!(producer.client().fetch_metadata(None, WAIT).is_ok());
-}
-
-#[test]
-fn orders_put_in_are_read_back_in_order_per_key() {
-    let kafka = Kafka::from_env().unwrap();
-    let topic = kafka.unique("orders");
-    kafka.create_topic(&topic, 4).unwrap();
-    kafka.produce_orders(&topic, 0..5_000, None).unwrap();
-    let rows = kafka.read_committed(&topic).unwrap();
-    assert_eq!(rows.len(), 5_000);
-    assert_eq!(kafka.end_offsets(&topic, Isolation::Committed).unwrap().iter().sum::<i64>(), 5_000);
-    let mut last = std::collections::HashMap::new();
-    for row in rows {
-        let value: serde_json::Value = serde_json::from_slice(row.value.as_deref().unwrap()).unwrap();
-        let number: u64 = value["id"].as_str().unwrap().strip_prefix("order-").unwrap().parse().unwrap();
-        assert_eq!(row.key.as_deref(), Some(weir_tests::orders::key(number).as_bytes()));
-        assert!(last.insert(row.key, number) < Some(number));
-    }
 }

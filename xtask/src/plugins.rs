@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::paths;
 use crate::process::{capture, run as run_command};
 use crate::setup::{WasmTarget, venv};
-use crate::step::step;
+use crate::step::{is_terminal, step};
 
 /// The folders whose subfolders are plugins.
 const HOMES: [&str; 3] = ["plugins", "plugins/evil", "tests/guests"];
@@ -59,7 +59,7 @@ fn build_rust(names: &[String], out: &Path) -> Result<()> {
     }
     let target = WasmTarget::find_or_install()?;
     let mut command = target.cargo_build();
-    command.args(["--quiet", "--profile", "plugin"]).current_dir(paths::root());
+    command.args(["--profile", "plugin"]).args((!is_terminal()).then_some("--quiet")).current_dir(paths::root());
     for name in names {
         command.args(["--package", name]);
     }

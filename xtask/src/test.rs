@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::kafka::Broker;
 use crate::process::{run as run_command, shown};
-use crate::step::step;
+use crate::step::{is_terminal, step};
 use crate::{paths, plugins, setup};
 
 /// How long the tests themselves may run: a test that hangs must not hang whoever waits for the answer.
@@ -23,14 +23,15 @@ pub fn run(filter: Option<&str>) -> Result<()> {
         step("format", "cargo fmt --check", || run_command(cargo("fmt").args(["--all", "--check"])))?;
         let lint = "cargo clippy --release --workspace --all-targets, warnings are errors";
         step("clippy", lint, || {
-            let arguments = ["--quiet", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
-            run_command(cargo("clippy").args(arguments))
+            let arguments = ["--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
+            run_command(compile("clippy").args(arguments))
         })?;
     }
     plugins::run()?;
     step("build", "the host and all tests", || {
-        run_command(cargo("test").args(["--quiet", "--release", "--workspace", "--no-run"]))?;
-        run_command(cargo("build").args(["--quiet", "--release", "--package", "weir-server", "--bin", "weir"]))
+        run_command(compile("test").args(["--release", "--workspace", "--no-run"]))?;
+        // The whole workspace, so that dependencies have the same features as above and are not compiled again.
+        run_command(compile("build").args(["--release", "--workspace", "--bin", "weir"]))
     })?;
     let broker = step("kafka", "start Apache Kafka for the end-to-end tests", Broker::start_for_tests)?;
     let count = step("tests", "cargo test --release --workspace", || run_tests(filter, &broker.address()))?;
@@ -49,6 +50,13 @@ pub fn run(filter: Option<&str>) -> Result<()> {
 fn cargo(subcommand: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.arg(subcommand).current_dir(paths::root());
+    command
+}
+
+/// A compilation: cargo's progress for a person, and not hundreds of lines for nobody.
+fn compile(subcommand: &str) -> Command {
+    let mut command = cargo(subcommand);
+    command.args((!is_terminal()).then_some("--quiet"));
     command
 }
 

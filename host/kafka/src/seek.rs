@@ -33,6 +33,7 @@ pub(crate) fn seek<C: ConsumerContext>(
         }
         left.retain(|(partition, _)| starting.contains(partition));
         if !left.is_empty() {
+            // No event tells when fetching has started; it takes a few of these, once for each assignment.
             std::thread::sleep(SEEK_PAUSE);
         }
     }
