@@ -109,7 +109,9 @@ impl Broker {
     /// Starts one on free ports, with nothing in it.
     pub fn start_for_tests() -> Result<Self> {
         fetch_jars()?;
-        let place = Place { port: port::find_free(4)?, folder: paths::target().join("kafka-test") };
+        // A folder for each port: another run of the tests may be under way.
+        let port = port::find_free(4)?;
+        let place = Place { port, folder: paths::target().join(format!("kafka-test-{port}")) };
         if place.folder.exists() {
             fs::remove_dir_all(&place.folder).with_context(|| format!("cannot empty {}", place.folder.display()))?;
         }
@@ -133,6 +135,10 @@ impl Drop for Broker {
         let deadline = Instant::now() + STOP_WAIT;
         while Instant::now() < deadline && matches!(self.keeper.try_wait(), Ok(None)) {
             thread::sleep(POLL);
+        }
+        // Its log stays, for whoever wants to know why a test failed; gigabytes of test records do not.
+        if let Err(error) = fs::remove_dir_all(self.place.folder.join("data")) {
+            eprintln!("warning: {} is left behind: {error}", self.place.folder.display());
         }
     }
 }
