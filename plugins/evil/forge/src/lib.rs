@@ -1,0 +1,82 @@
+//! Returns columns and rows that contradict themselves, a forgery for each name in its configuration. Verdict: `malformed
+//! output`, before a byte of it is used; where each part is well formed but rows are not the batch's, the core tells.
+
+#![allow(unsafe_code, missing_docs, reason = "the generated border is unsafe and explains itself in wit/")]
+
+wit_bindgen::generate!({ path: "../../../wit", world: "processor" });
+
+use exports::weir::plugin::description::Guest as Description;
+use exports::weir::plugin::processing::{Batch, Guest, GuestProcessor, Output, Problem, Processor};
+use weir::plugin::types::{Column, Headers, Reject};
+use weir::plugin::{config, manifest};
+
+struct Forge;
+
+impl Description for Forge {
+    fn describe() {
+        manifest::about("forge", env!("CARGO_PKG_VERSION"), "none");
+    }
+}
+
+impl Guest for Forge {
+    type Processor = Self;
+
+    fn create(_config: String) -> Result<Processor, Vec<Problem>> {
+        Ok(Processor::new(Self))
+    }
+}
+
+impl GuestProcessor for Forge {
+    fn process(&self, batch: Batch) -> Output {
+        let mut output = Output {
+            rows: numbers(&[0]),
+            ports: None,
+            keys: None,
+            values: None,
+            timestamps: None,
+            headers: None,
+            rejects: Vec::new(),
+            taken: None,
+        };
+        match config::get("/what").unwrap_or_default().as_str() {
+            "ends-backwards" => {
+                output.rows = numbers(&[0, 0]);
+                output.values = Some(column(b"abc", &[2, 1], None));
+            }
+            "ends-beyond" => output.values = Some(column(b"abc", &[4_000_000_000], None)),
+            "ends-cut" => output.keys = Some(Column { data: vec![0; 3], ends: vec![3, 0, 0], validity: None }),
+            "null-with-bytes" => output.values = Some(column(b"abc", &[3], Some(&[0]))),
+            "validity-short" => output.values = Some(column(b"", &[0], Some(&[]))),
+            "cells-missing" => output.values = Some(column(b"", &[], None)),
+            "ports-too-many" => output.ports = Some(numbers(&[0, 0])),
+            "timestamps-cut" => output.timestamps = Some(vec![0; 7]),
+            "header-null-name" => {
+                let (names, values) = (column(b"", &[0], Some(&[0])), column(b"", &[0], None));
+                output.headers = Some(Headers { row_ends: numbers(&[1]), names, values });
+            }
+            "header-rows-backwards" => {
+                output.rows = numbers(&[0, 0]);
+                let (names, values) = (column(b"", &[0, 0], None), column(b"", &[0, 0], None));
+                output.headers = Some(Headers { row_ends: numbers(&[2, 1]), names, values });
+            }
+            "rows-cut" => output.rows = vec![0; 5],
+            "rows-beyond" => output.rows = numbers(&[batch.count]),
+            "reject-beyond" => {
+                output.rows.clear();
+                output.rejects = vec![Reject { row: u32::MAX, code: "forged".to_owned(), message: String::new() }];
+            }
+            _ => {}
+        }
+        output
+    }
+}
+
+fn numbers(cells: &[u32]) -> Vec<u8> {
+    cells.iter().flat_map(|cell| cell.to_le_bytes()).collect()
+}
+
+fn column(data: &[u8], ends: &[u32], validity: Option<&[u8]>) -> Column {
+    Column { data: data.to_vec(), ends: numbers(ends), validity: validity.map(<[u8]>::to_vec) }
+}
+
+export!(Forge);
