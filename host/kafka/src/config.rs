@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use thiserror::Error;
 use weir_core::record::TopicName;
 
@@ -139,6 +140,8 @@ impl KafkaConfig {
     pub(crate) fn client(&self, role: Role, id: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.bootstrap).set("client.id", id);
+        // The loss of a connection is told in the log, as information; what to show of it is for tracing's filter to say.
+        config.set_log_level(RDKafkaLogLevel::Info);
         // An idle host must find a broker that came back within a second, not within librdkafka's ten.
         config.set("reconnect.backoff.max.ms", "1000");
         // Small requests are not to wait for one another.

@@ -204,6 +204,17 @@ fn header_list<'a>(headers: *mut sys::rd_kafka_headers_t) -> Vec<(&'a [u8], Opti
     list
 }
 
+/// Events that wait to be polled.
+pub(crate) fn queued_events<C: ProducerContext>(producer: &BaseProducer<C>) -> usize {
+    // SAFETY: the producer lives; the reference on its queue is given back at once.
+    unsafe {
+        let queue = sys::rd_kafka_queue_get_main(producer.client().native_ptr());
+        let length = sys::rd_kafka_queue_length(queue);
+        sys::rd_kafka_queue_destroy(queue);
+        length
+    }
+}
+
 /// A topic of a producer, so that a row costs no search by name. To be dropped before its producer.
 pub(crate) struct TopicHandle(NonNull<sys::rd_kafka_topic_t>);
 

@@ -11,7 +11,7 @@ use weir_core::ports::{CommitError, Outgoing, Position, TransportError};
 use weir_core::record::TopicName;
 
 use crate::ffi::{self, GroupMetadata, NewRow, TopicHandle, TransactionError};
-use crate::status::{Status, lock, log};
+use crate::status::{CONNECTION_FAILED, Status, lock, log};
 
 /// How long one attempt to initialise transactions may keep the thread.
 const INIT_WAIT: Duration = Duration::from_secs(2);
@@ -25,6 +25,8 @@ const ABORT_DRAIN: Duration = Duration::from_secs(1);
 const SLOW_COMMIT: Duration = Duration::from_secs(1);
 /// See [`SLOW_COMMIT`].
 const SLOW_FACTOR: u32 = 10;
+/// Events that are served at once, at most.
+const EVENTS_MAX: usize = 1000;
 /// Commits that the median is taken of.
 const COMMITS_REMEMBERED: usize = 31;
 
@@ -37,12 +39,21 @@ pub(crate) struct TransactionWatch {
 
 impl ClientContext for TransactionWatch {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // A connection lost with a single request under way raises no event: it is told here alone. (librdkafka leaves out
+        // repetitions of a line, per client: after the first one this producer is replaced.)
+        if facility == CONNECTION_FAILED && may_have_carried_requests(message) {
+            self.disturbed.store(true, Ordering::Release);
+        }
+        self.status.note_log(facility, message);
         log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "producer event");
-        self.disturbed.store(true, Ordering::Release);
+        let summary = error.rdkafka_error_code() == Some(Code::AllBrokersDown);
+        if !summary && may_have_carried_requests(reason) {
+            self.disturbed.store(true, Ordering::Release);
+        }
         if let Some(code) = error.rdkafka_error_code() {
             self.status.note(code, reason);
         }
@@ -57,6 +68,11 @@ impl ProducerContext for TransactionWatch {
             lock(&self.failed).get_or_insert_with(|| error.to_string());
         }
     }
+}
+
+/// A connection that never came about has nothing on the wire: a broker that is down for long costs no replacement.
+fn may_have_carried_requests(reason: &str) -> bool {
+    !reason.contains("Connect to") && !reason.contains("Failed to resolve")
 }
 
 /// The one transactional producer of a stream thread, replaced where it cannot be trusted any more.
@@ -100,6 +116,8 @@ impl TransactionalProducer {
         if !self.initialised
             && let Err(error) = initialise(&producer, INIT_WAIT)
         {
+            // What the log says of the connection tells more than the time-out.
+            serve_all(&producer);
             if error.fatal || !error.retriable {
                 // The next attempt begins with a new one.
                 self.topics.clear();
@@ -135,16 +153,17 @@ impl TransactionalProducer {
         self.disturbed = false;
     }
 
-    /// Serves the producer's events.
+    /// Serves all events that the producer has.
     pub fn serve(&self) {
         if let Some(producer) = &self.producer {
-            producer.poll(Duration::ZERO);
+            serve_all(producer);
         }
     }
 
     pub fn begin(&mut self) -> Result<(), TransportError> {
         self.serve();
-        if self.disturbed && self.replace_disturbed {
+        let told = self.producer.as_ref().is_some_and(|producer| producer.context().disturbed.load(Ordering::Acquire));
+        if (self.disturbed || told) && self.replace_disturbed {
             // librdkafka's transaction protocol has no number per transaction: the end of the last one, delayed on a
             // connection that was given up, would end the next one. A new producer epoch refuses it.
             tracing::info!("the last transaction was disturbed: the producer is replaced");
@@ -152,7 +171,6 @@ impl TransactionalProducer {
         }
         let producer = self.ready()?;
         lock(&producer.context().failed).take();
-        producer.context().disturbed.store(false, Ordering::Release);
         producer.begin_transaction().map_err(|error| abortable("a transaction cannot begin", &error))?;
         self.open = true;
         self.disturbed = false;
@@ -226,7 +244,7 @@ impl TransactionalProducer {
             // Also of a fence: our request may have been done, its answer lost, and the fence met by its repetition.
             CommitError::Unknown(error.to_string())
         })?;
-        self.disturbed = producer.context().disturbed.load(Ordering::Acquire) || self.is_slow(began.elapsed());
+        self.disturbed = self.is_slow(began.elapsed());
         self.remember(began.elapsed());
         Ok(())
     }
@@ -255,7 +273,6 @@ impl TransactionalProducer {
         }
         let aborted = producer.abort_transaction(self.timeout);
         producer.poll(Duration::ZERO);
-        self.disturbed = producer.context().disturbed.load(Ordering::Acquire);
         self.open = false;
         aborted.map_err(|error| abortable("the transaction cannot be aborted", &error))
     }
@@ -287,6 +304,13 @@ pub(crate) fn initialise<C: ProducerContext>(
 
 fn init_text(error: &TransactionError) -> String {
     format!("transactions cannot be initialised: {}", error.text)
+}
+
+/// Each poll serves one event, and log lines are events as well.
+fn serve_all(producer: &BaseProducer<TransactionWatch>) {
+    for _ in 0..ffi::queued_events(producer).clamp(1, EVENTS_MAX) {
+        producer.poll(Duration::ZERO);
+    }
 }
 
 /// Waits until no row is left in the producer; false: some are after `wait`.

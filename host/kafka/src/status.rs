@@ -38,6 +38,13 @@ impl Status {
         }
     }
 
+    /// Connections that are closed before they are of use are told in the log alone, by no event.
+    pub(crate) fn note_log(&self, facility: &str, message: &str) {
+        if facility == CONNECTION_FAILED && is_foreign(message) {
+            self.note(Code::BrokerTransportFailure, message);
+        }
+    }
+
     fn describe(&self, code: Code, reason: &str) -> Option<String> {
         let at = &self.bootstrap;
         Some(match code {
@@ -67,9 +74,12 @@ impl Status {
     }
 }
 
+/// The facility of librdkafka's log lines about a connection that failed.
+pub(crate) const CONNECTION_FAILED: &str = "FAIL";
+
 /// A connection that was made and then ended, or held something that is not a Kafka response.
 fn is_foreign(reason: &str) -> bool {
-    ["ApiVersion", "Invalid response size", "SSL", "incorrect security.protocol"]
+    ["ApiVersion", "APIVERSION_QUERY", "Invalid response size", "SSL", "security.protocol"]
         .iter()
         .any(|hint| reason.contains(hint))
 }
@@ -96,6 +106,7 @@ pub(crate) struct Watch(pub Status);
 
 impl ClientContext for Watch {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.note_log(facility, message);
         log(level, facility, message);
     }
 

@@ -32,6 +32,7 @@ impl GroupWatch {
 
 impl ClientContext for GroupWatch {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.status.note_log(facility, message);
         log(level, facility, message);
     }
 
@@ -54,7 +55,9 @@ impl ConsumerContext for GroupWatch {
         let list = partitions_of(partitions);
         let change = match kind {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Change::Assigned(list),
-            _ if consumer.assignment_lost() => Change::Lost(list),
+            // Who slept through its revocation was expelled meanwhile: librdkafka tells the revocation it had noted before,
+            // but has no member id any more.
+            _ if consumer.assignment_lost() || place_in_group(consumer).is_none() => Change::Lost(list),
             _ => Change::Revoked(list),
         };
         lock(&self.changes).push_back(change);
@@ -119,8 +122,7 @@ impl Membership for ClassicGroup {
     }
 
     fn fence(&self) -> Option<GroupMetadata> {
-        // Without a generation or a member id the broker takes the commit of a non-member, unchecked.
-        GroupMetadata::read(&self.consumer).filter(|group| group.generation() >= 0 && !group.member_id().is_empty())
+        place_in_group(&self.consumer)
     }
 
     fn members(&self, timeout: Duration) -> Result<BTreeSet<String>, TransportError> {
@@ -141,6 +143,11 @@ impl Drop for ClassicGroup {
             let _unanswered = self.consumer.unassign();
         }
     }
+}
+
+/// None: not a member at this moment. Without a generation or a member id the broker would take the commit unchecked.
+fn place_in_group(consumer: &BaseConsumer<GroupWatch>) -> Option<GroupMetadata> {
+    GroupMetadata::read(consumer).filter(|group| group.generation() >= 0 && !group.member_id().is_empty())
 }
 
 /// The partitions of a list.
