@@ -1,5 +1,12 @@
-//! What Weir is tested with: the contract of the ports, and (soon beside it) the simulation of a whole application.
+//! What Weir is tested with: the contract of the ports, a broker in memory, and the simulation of a whole application.
 //!
-//! Start at [`contract`], what every transport promises.
+//! - [`contract`]: what every transport promises, as one suite that Kafka, the embedded log and [`broker`] all run.
+//! - [`broker`]: Kafka's semantics in memory, with time and faults that a seed decides.
+//!
+//! Must not know: Kafka's client, disks, WebAssembly, what time it is.
 
+pub mod broker;
 pub mod contract;
+mod random;
+
+pub use random::{PerMille, Random};
