@@ -2,11 +2,13 @@
 //!
 //! - [`contract`]: what every transport promises, as one suite that Kafka, the embedded log and [`broker`] all run.
 //! - [`broker`]: Kafka's semantics in memory, with time and faults that a seed decides.
+//! - [`simulation`]: hosts that run the engine's own loop on that broker, and checkers that hold the one true history.
 //!
 //! Must not know: Kafka's client, disks, WebAssembly, what time it is.
 
 pub mod broker;
 pub mod contract;
 mod random;
+pub mod simulation;
 
 pub use random::{PerMille, Random};

@@ -112,6 +112,17 @@ impl Partition {
         (batch, self.stable_end().max(offset))
     }
 
+    /// The offset of the last committed row.
+    pub(crate) fn last_committed(&self, transactions: &[Transaction]) -> Option<i64> {
+        let visible = &self.entries[..self.stable_end() as usize];
+        let last = visible.iter().rposition(|entry| match entry {
+            Entry::Row(_, None) => true,
+            Entry::Row(_, Some(id)) => transactions[id.0].status == Status::Committed,
+            Entry::Marker => false,
+        });
+        last.map(|offset| offset as i64)
+    }
+
     /// The row at `offset`, committed or not.
     pub(crate) fn row(&self, offset: i64) -> Option<&StoredRow> {
         match self.entries.get(offset as usize)? {

@@ -187,6 +187,13 @@ impl SimBroker {
         rows.into_iter().flatten().map(|(offset, row)| (offset, row.clone())).collect()
     }
 
+    /// The offset of the last committed row of a partition.
+    #[must_use]
+    pub fn last_committed_row(&self, partition: &TopicPartition) -> Option<i64> {
+        let broker = self.lock();
+        broker.partition(partition)?.last_committed(&broker.transactions)
+    }
+
     /// The row at an offset, committed or not.
     #[must_use]
     pub fn row(&self, partition: &TopicPartition, offset: i64) -> Option<StoredRow> {

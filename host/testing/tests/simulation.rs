@@ -1,0 +1,61 @@
+//! The engine under everything that may happen to it. `WEIR_SEED=n` runs one seed and prints what happened in it.
+#![allow(missing_docs, reason = "tests are named as sentences")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use weir_testing::simulation::{Bug, run};
+
+/// Seeds of a test run; `WEIR_SEEDS` asks for more.
+const SEEDS: u64 = 10_000;
+/// Seeds within which each planted bug must be found.
+const SEEDS_PER_BUG: u64 = 1500;
+
+/// What went wrong at a seed; none: nothing.
+fn failure(seed: u64, bug: Option<Bug>) -> Option<String> {
+    match catch_unwind(AssertUnwindSafe(|| run(seed, bug, false))) {
+        Ok(outcome) => outcome.violation.map(|violation| violation.to_string()),
+        Err(_) => Some("it panicked".to_owned()),
+    }
+}
+
+/// The first of `seeds` seeds that fails, on as many threads as there are cores.
+fn first_failure(seeds: u64, bug: Option<Bug>) -> Option<(u64, String)> {
+    let next = AtomicU64::new(0);
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds {
+                return None;
+            }
+            if let Some(what) = failure(seed, bug) {
+                next.store(seeds, Ordering::Relaxed);
+                return Some((seed, what));
+            }
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().filter_map(|worker| worker.join().unwrap()).min()
+    })
+}
+
+#[test]
+fn every_law_holds_at_every_seed() {
+    if let Some(seed) = std::env::var("WEIR_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        let outcome = run(seed, None, true);
+        println!("{}\n{:#?}", outcome.trace.join("\n"), outcome.figures);
+        assert_eq!(outcome.violation, None);
+        return;
+    }
+    let seeds = std::env::var("WEIR_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
+    let started = Instant::now();
+    if let Some((seed, what)) = first_failure(seeds, None) {
+        let trace = catch_unwind(|| run(seed, None, true)).map(|outcome| outcome.trace).unwrap_or_default();
+        panic!("{}\nseed {seed}: {what}\nrun it again with WEIR_SEED={seed}", trace.join("\n"));
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!("{seeds} seeds in {seconds:.1} s: {:.0} seeds/s", seeds as f64 / seconds);
+}
