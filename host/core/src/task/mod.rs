@@ -231,13 +231,28 @@ impl Task {
     /// What runs and is not yet recorded as running: of a revision that no commit of this task has carried.
     pub(crate) fn unrecorded(&self) -> Vec<Running> {
         let mut running = self.instances.running();
-        running.retain(|running| running.revision > self.committed_with.revision);
+        let behind = self.is_behind();
+        running.retain(|running| behind || running.revision > self.committed_with.revision);
         running
     }
 
+    /// Its last owner ran a deployment that this host has not heard of yet: what runs here goes back behind it.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.newest() < self.committed_with.revision
+    }
+
+    fn newest(&self) -> u64 {
+        let running = self.instances.running();
+        running.iter().map(|running| running.revision).max().unwrap_or(self.committed_with.revision)
+    }
+
+    /// Stream time as of the last commit: the same at every replay and batch size.
+    pub(crate) fn committed_stream_time(&self) -> StreamTime {
+        self.committed_with.stream_time
+    }
+
     fn with(&self) -> Committed {
-        let newest = self.instances.running().iter().map(|running| running.revision).max().unwrap_or(0);
-        Committed { stream_time: self.group.stream_time(), revision: newest.max(self.committed_with.revision) }
+        Committed { stream_time: self.group.stream_time(), revision: self.newest() }
     }
 
     /// The positions to commit.

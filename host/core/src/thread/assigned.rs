@@ -1,6 +1,5 @@
 //! These partitions are ours now.
 
-use super::transaction::Transaction;
 use super::{Effect, StreamThread, WallTime};
 use crate::ports::Position;
 use crate::task::Task;
@@ -10,9 +9,7 @@ pub(super) fn handle(thread: &mut StreamThread, positions: &[Position], now: Wal
         let Some(id) = thread.task_of(&position.partition) else { continue };
         thread.tasks.entry(id).or_insert_with(|| Task::new(id)).add(position);
     }
-    if thread.transaction == Transaction::Idle {
-        thread.swap(effects);
-    }
+    thread.swap(effects);
     commit_starts(thread, positions, now, effects);
 }
 

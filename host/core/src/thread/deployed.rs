@@ -1,6 +1,5 @@
 //! A node runs another version, from each task's next commit boundary on.
 
-use super::transaction::Transaction;
 use super::{Effect, Report, ReportKind, StreamThread};
 use crate::ports::Digest;
 use crate::task::TaskId;
@@ -18,15 +17,14 @@ pub(super) fn handle(
         return; // overtaken by a later deployment
     }
     thread.deployed.insert(index, (version, revision));
-    if thread.transaction == Transaction::Idle {
-        thread.swap(effects);
-    }
+    thread.swap(effects);
 }
 
 impl StreamThread {
-    /// Brings every task to the deployed versions. No transaction may be open: a step never sees two versions of a node.
+    /// Brings every task to the deployed versions that is at its commit boundary: no transaction of its sees two versions of
+    /// a node. A task that has just come is there, whatever the others have open.
     pub(super) fn swap(&mut self, effects: &mut Vec<Effect>) {
-        let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
+        let ids: Vec<TaskId> = self.tasks.keys().copied().filter(|id| !self.transaction.holds(id)).collect();
         let deployed = self.deployed.clone();
         for id in ids {
             for (&node, (version, revision)) in &deployed {

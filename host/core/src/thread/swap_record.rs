@@ -27,9 +27,13 @@ pub(super) fn make(topology: &Topology, partitions: &BTreeMap<TopicName, i32>, t
     }
     let mut batch = RecordBatch::default();
     for running in &unrecorded {
-        let key = format!("swap/{}/{}/{}", running.node, task.id, running.revision);
+        let mut key = format!("swap/{}/{}/{}", running.node, task.id, running.revision);
+        if task.is_behind() {
+            // The version ran here before: the key tells the two apart.
+            task.committed_offsets().for_each(|(at, offset)| key.push_str(&format!("/{}@{offset}", at.topic)));
+        }
         let value = value(task, running).to_string();
-        batch.push(0, task.stream_time().unwrap_or(0), Some(key.as_bytes()), Some(value.as_bytes()), &[]);
+        batch.push(0, task.committed_stream_time().unwrap_or(0), Some(key.as_bytes()), Some(value.as_bytes()), &[]);
     }
     Some(Outgoing { topic, partitions: vec![0; batch.len()], rows: Rows::from_batch(batch) })
 }

@@ -30,6 +30,18 @@ pub(crate) enum Transaction {
     Recovering,
 }
 
+impl Transaction {
+    /// Whether the work of `task` since its last commit is in it.
+    pub(crate) fn holds(&self, task: &TaskId) -> bool {
+        match self {
+            Self::Idle => false,
+            Self::Open(open) => open.wrote.contains(task),
+            Self::Committing { wrote, .. } => wrote.contains(task),
+            Self::Recovering => true, // nobody knows yet
+        }
+    }
+}
+
 /// A transaction that takes rows.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Open {

@@ -38,13 +38,14 @@ impl StreamThread {
     }
 
     fn step_task(&mut self, id: TaskId) -> Option<Stepped> {
+        let task = self.tasks.get_mut(&id)?;
         let mut environment = Environment {
             topology: &self.topology,
             partitions: &self.partitions,
             supplier: self.supplier.as_mut(),
             metrics: &mut self.metrics,
         };
-        self.tasks.get_mut(&id)?.step(self.config.batch_rows_max, &mut environment)
+        task.step(self.config.batch_rows_max, &mut environment)
     }
 
     fn take_in(&mut self, id: TaskId, stepped: Stepped, now: WallTime, effects: &mut Vec<Effect>) {
