@@ -1,5 +1,5 @@
 //! The engine under everything that may happen to it. `WEIR_SEED=n` runs one seed and prints what happened in it.
-#![allow(missing_docs, reason = "tests are named as sentences")]
+#![allow(missing_docs, clippy::panic, reason = "tests are named as sentences")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use weir_testing::simulation::{Bug, run};
 /// Seeds of a test run; `WEIR_SEEDS` asks for more.
 const SEEDS: u64 = 10_000;
 /// Seeds within which each planted bug must be found.
-const SEEDS_PER_BUG: u64 = 1500;
+const SEEDS_PER_BUG: u64 = 3000;
 
 /// What went wrong at a seed; none: nothing.
 fn failure(seed: u64, bug: Option<Bug>) -> Option<String> {
@@ -38,7 +38,7 @@ fn first_failure(seeds: u64, bug: Option<Bug>) -> Option<(u64, String)> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().filter_map(|worker| worker.join().unwrap()).min()
+        workers.into_iter().filter_map(|worker| worker.join().ok()?).min()
     })
 }
 
@@ -58,4 +58,42 @@ fn every_law_holds_at_every_seed() {
     }
     let seconds = started.elapsed().as_secs_f64();
     println!("{seeds} seeds in {seconds:.1} s: {:.0} seeds/s", seeds as f64 / seconds);
+}
+
+fn is_found(bug: Bug) {
+    let found = first_failure(SEEDS_PER_BUG, Some(bug));
+    let (seed, what) = found.unwrap_or_else(|| panic!("{bug:?} was not found in {SEEDS_PER_BUG} seeds"));
+    println!("{bug:?} was found at seed {seed}: {what}");
+    assert_eq!(failure(seed, None), None, "without the bug the same seed passes");
+}
+
+macro_rules! bugs {
+    ($($name:ident: $bug:ident,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                is_found(Bug::$bug);
+            }
+        )*
+
+        #[test]
+        fn every_planted_bug_has_its_test() {
+            assert_eq!([$(Bug::$bug),*], Bug::ALL);
+        }
+    };
+}
+
+bugs! {
+    omitted_positions_are_found: OmitsPositions,
+    a_commit_after_a_loss_is_found: CommitsWhenLost,
+    a_position_past_a_poison_row_is_found: PassesPoison,
+    instances_that_outlive_an_abort_are_found: KeepsInstances,
+    an_unknown_commit_repeated_is_found: RepeatsUnknown,
+    an_unknown_commit_trusted_is_found: TrustsUnknown,
+    a_disturbed_producer_kept_is_found: KeepsDisturbed,
+    a_swap_in_mid_transaction_is_found: SwapsInMidTransaction,
+    rows_dropped_before_a_poison_row_are_found: DropsBeforePoison,
+    a_position_read_too_early_is_found: ReadsUnstable,
+    an_unfenced_commit_is_found: Unfenced,
+    a_forgotten_seek_is_found: ForgetsSeek,
 }

@@ -76,6 +76,12 @@ impl Observer for Ear<'_> {
             ReportKind::SwapRefused { .. } => &mut self.figures.refused,
         };
         *count += 1;
+        if let ReportKind::Failed { reason, message, .. } = &report.kind
+            && reason == "not-started"
+        {
+            self.figures.not_started += 1;
+            self.tell(|| format!("not started: {message}"));
+        }
         self.tell(|| format!("{} {} {:?} {:?}", report.task, report.node, report.at, report.kind));
     }
 
