@@ -7,6 +7,7 @@ pub(crate) use component::*;
 
 #[cfg(target_arch = "wasm32")]
 mod component {
+    pub(crate) use crate::abi::weir::plugin::config::get as config_get;
     pub(crate) use crate::abi::weir::plugin::context::{
         application, node, partition, random, row_headers, row_sources, stream_times,
     };

@@ -15,6 +15,14 @@ impl<T> Deref for Config<T> {
     }
 }
 
+/// One value of the node's configuration by JSON pointer, as text; none: there is no such value.
+///
+/// [`Config`] is the better way: it is checked when the plugin is deployed.
+#[must_use]
+pub fn value_of(pointer: &str) -> Option<String> {
+    crate::boundary::config_get(pointer)
+}
+
 /// Reads a configuration. `null`, no configuration at all, is read as `{}` where `T` does not take null.
 ///
 /// # Errors

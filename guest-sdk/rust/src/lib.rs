@@ -51,7 +51,7 @@ pub mod test;
 
 pub use abi::weir::plugin::logging::Level;
 pub use abi::weir::plugin::types::{Batch, Column, Output, Problem};
-pub use config::{Config, configuration, no_configuration};
+pub use config::{Config, configuration, no_configuration, value_of};
 pub use context::{Context, Source};
 pub use decode::{Bytes, Decode, Format, Json, Key, Part, Str, Text, Timestamp};
 pub use encode::{Encode, Null};

@@ -15,6 +15,7 @@ pub struct Out<M = Values> {
     ports_declared: &'static [crate::Port],
     /// Outputs that are complete; the columns may hold parts of one more, or of some that a reject takes back.
     done: usize,
+    stopped: bool,
     rows: Vec<u8>,
     values: Column,
     ports: Option<Vec<u8>>,
@@ -59,6 +60,7 @@ impl<M> Out<M> {
             row: 0,
             ports_declared,
             done: 0,
+            stopped: false,
             rows: Vec::with_capacity(cells * 4),
             values: Column::with_capacity(cells, bytes),
             ports: None,
@@ -99,6 +101,16 @@ impl<M> Out<M> {
             Err(_) => self.take_back_to(self.done),
         }
         Emit { failed: encoded.err(), out: self, headers_begun: false }
+    }
+
+    /// Ends the call with the record in progress: the rest of the batch comes again, in a call of its own. For work that
+    /// grows too long or too large for one call.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    pub(crate) fn stopped(&self) -> bool {
+        self.stopped
     }
 
     pub(crate) fn done(&self) -> usize {
@@ -174,6 +186,7 @@ impl<M> Out<M> {
     }
 
     pub(crate) fn finish(mut self, rejects: Vec<crate::abi::weir::plugin::types::Reject>) -> Output {
+        let taken = self.stopped.then_some(self.row + 1);
         self.take_back_to(self.done);
         Output {
             rows: self.rows,
@@ -183,7 +196,7 @@ impl<M> Out<M> {
             timestamps: self.timestamps,
             headers: self.headers,
             rejects,
-            taken: None,
+            taken,
         }
     }
 }

@@ -90,6 +90,9 @@ pub fn each_row<M>(
             out.take_back_to(before);
             rejects.push(reject.into_abi(index));
         }
+        if out.stopped() {
+            break;
+        }
     }
     CURRENT_ROW.store(NO_ROW, Ordering::Relaxed);
     out.finish(rejects)

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use crate::column::{i64_at, u32_at};
-use crate::{Batch, Column, Output, Problem, Processor, Reject};
+use crate::{Batch, Column, Declaration, Output, Problem, Processor, Reject};
 
 /// A record for a plugin. Text alone makes one with that value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,18 +103,27 @@ pub fn run<P: Processor>(record: impl Into<Record>) -> Result {
 /// # Panics
 /// Where the plugin does.
 pub fn run_all<P: Processor>(config: &str, records: Vec<Record>) -> Result<Vec<Result>, Vec<Problem>> {
+    host::configure(config);
     let config = P::configure(config)?;
     let declaration = P::declaration();
-    let batch = Batch {
+    let mut all = Vec::new();
+    while all.len() < records.len() {
+        let rest = &records[all.len()..];
+        let output = host::with(rest, || P::process(&config, batch(&declaration, rest)));
+        let taken = output.taken.map_or(rest.len(), |taken| taken as usize);
+        all.extend(outcomes(&rest[..taken], &output));
+    }
+    Ok(all)
+}
+
+fn batch(declaration: &Declaration, records: &[Record]) -> Batch {
+    let times = || records.iter().flat_map(|record| record.timestamp.to_le_bytes()).collect();
+    Batch {
         count: records.len() as u32,
         keys: declaration.reads_keys.then(|| records.iter().map(|record| record.key.as_deref()).collect()),
         values: Some(records.iter().map(|record| record.value.as_deref()).collect()),
-        timestamps: declaration
-            .reads_timestamps
-            .then(|| records.iter().flat_map(|record| record.timestamp.to_le_bytes()).collect()),
-    };
-    let output = host::with(&records, || P::process(&config, batch));
-    Ok(outcomes(&records, &output))
+        timestamps: declaration.reads_timestamps.then(times),
+    }
 }
 
 fn outcomes(records: &[Record], output: &Output) -> Vec<Result> {
@@ -162,8 +171,21 @@ pub(crate) mod host {
     use crate::{Column, Level};
 
     thread_local! {
+        /// The configuration of the call in progress, as JSON.
+        static CONFIG: RefCell<serde_json::Value> = const { RefCell::new(serde_json::Value::Null) };
         /// The records of the call in progress.
         static CALL: RefCell<Vec<Record>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(crate) fn configure(text: &str) {
+        CONFIG.set(serde_json::from_str(text).unwrap_or_default());
+    }
+
+    pub(crate) fn config_get(pointer: &str) -> Option<String> {
+        CONFIG.with_borrow(|config| {
+            let found = config.pointer(pointer)?;
+            Some(found.as_str().map_or_else(|| found.to_string(), str::to_owned))
+        })
     }
 
     pub(crate) fn with<T>(records: &[Record], call: impl FnOnce() -> T) -> T {

@@ -1,0 +1,100 @@
+//! Does what each record's value commands; `tests/conformance/cases.json` says what must come of it. The same in C and Python.
+
+use std::fmt::Write;
+
+use weir::prelude::*;
+
+#[weir::processor(ports(out, other, third))]
+fn conformance(
+    value: Option<Str>,
+    key: Key<Option<Str>>,
+    timestamp: Timestamp,
+    headers: Headers,
+    context: &Context,
+    out: &mut Out<Records>,
+) -> Result<(), Reject> {
+    let Some(Str(value)) = value else { return out.emit(Null) };
+    let (command, rest) = value.split_once(' ').unwrap_or((value, ""));
+    let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
+    match command {
+        "echo" => out.emit(rest),
+        "upper" => out.emit(rest.to_ascii_uppercase()),
+        "null" => out.emit(Null),
+        "drop" => Ok(()),
+        "many" => (0..number(first)).try_for_each(|index| out.emit(format!("{second}{index}"))),
+        "show-key" => out.emit(key.map_or("<null>", |key| key.0)),
+        "key" => out.record(command).key(rest).emit(),
+        "null-key" => out.record(command).key(Null).emit(),
+        "show-time" => out.emit(timestamp.millis.to_string()),
+        "time" => out.record(command).timestamp(number(first)).emit(),
+        "show-headers" => out.emit(listed(&headers)),
+        "header" => out.record(command).header(first, second).emit(),
+        "only-header" => out.record(command).without_headers().header(first, second).emit(),
+        "no-headers" => out.record(command).without_headers().emit(),
+        "null-header" => out.record(command).header(first, Null).emit(),
+        "port" => out.record(command).port(first).emit(),
+        "reject" => Err(Reject::new(first.to_owned(), second)),
+        "emit-and-reject" => out.emit(command).and(Err(Reject::new("case.late", "after an output"))),
+        "trap" => trap(),
+        "stop" => {
+            out.stop();
+            out.emit(rest)
+        }
+        _ => out.emit(asked(command, rest, context).unwrap_or_else(|| value.to_owned())),
+    }
+}
+
+/// What the host is asked for, or told.
+fn asked(command: &str, rest: &str, context: &Context<'_>) -> Option<String> {
+    let (name, amount) = rest.split_once(' ').unwrap_or((rest, ""));
+    Some(match command {
+        "source" => {
+            let source = context.source();
+            format!("{}/{}@{}", source.topic, source.partition, source.offset)
+        }
+        "stream-time" => context.stream_time().to_string(),
+        "random" => hex(&context.random(number(rest) as u32)),
+        "where" => format!("{}/{}/{}", context.application(), context.node(), context.partition()),
+        "config" => weir::value_of(rest).unwrap_or_else(|| "<none>".to_owned()),
+        "count" => {
+            weir::metrics::count(name, number(amount) as u64);
+            "counted".to_owned()
+        }
+        "gauge" => {
+            weir::metrics::gauge(name, number(amount) as f64);
+            "gauged".to_owned()
+        }
+        "observe" => {
+            weir::metrics::observe(name, number(amount) as f64);
+            "observed".to_owned()
+        }
+        "log" => {
+            weir::log(Level::Info, format_args!("{rest}"));
+            "logged".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+fn number(text: &str) -> i64 {
+    text.parse().unwrap_or(0)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn listed(headers: &Headers<'_>) -> String {
+    headers.iter().fold(String::new(), |text, (name, value)| {
+        let value = value.map_or("<null>".into(), String::from_utf8_lossy);
+        format!("{text}{name}={value};")
+    })
+}
+
+#[allow(clippy::panic)]
+fn trap() -> ! {
+    panic!("commanded to trap")
+}
