@@ -239,3 +239,19 @@ fn is_our_broker(pid: &str, folder: &Path) -> bool {
     let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     command.split('\0').any(|word| Path::new(word) == folder.join("server.properties"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_for_tests_answers_and_is_gone_when_it_is_dropped() {
+        let broker = Broker::start_for_tests().unwrap();
+        let (port, folder) = (broker.place.port, broker.place.folder.clone());
+        health::require_answer(port).unwrap();
+        assert!(port::require_free(port).unwrap_err().to_string().contains("kafka.Kafka"));
+        drop(broker);
+        port::require_free(port).unwrap();
+        assert!(!folder.join("data").exists() && folder.join("broker.log").is_file());
+    }
+}
