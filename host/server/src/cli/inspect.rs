@@ -1,0 +1,74 @@
+use std::path::PathBuf;
+
+use serde::Serialize;
+use weir_wasm::{HostConfig, PluginHost};
+
+use super::{Out, source};
+use crate::exit::Exit;
+use crate::problem::Problem;
+
+/// Says what a plugin is: its world, imports, exports, size and digest. Exit 6: it is none.
+#[derive(Debug, clap::Args)]
+pub struct Inspect {
+    /// The component, or core module
+    plugin: PathBuf,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Found {
+    name: String,
+    version: String,
+    sdk: String,
+    world: &'static str,
+    digest: String,
+    size: usize,
+    imports: Vec<String>,
+    exports: Vec<String>,
+    ports: Vec<String>,
+}
+
+impl Inspect {
+    /// Looks.
+    ///
+    /// # Errors
+    /// It is no plugin.
+    pub fn run(self, out: &Out) -> Result<Exit, Problem> {
+        let bytes = source::read(&self.plugin)?;
+        let host = PluginHost::new(HostConfig { instances_max: 1, ..HostConfig::default() })
+            .map_err(|error| Problem::failed(error.to_string()))?;
+        let artifact = host
+            .load(&bytes)
+            .map_err(|error| Problem::invalid(format!("{} is no plugin: {error}", self.plugin.display())))?;
+        let manifest = artifact.manifest();
+        let found = Found {
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            sdk: manifest.sdk.clone(),
+            world: "processor",
+            digest: artifact.digest().as_str().to_owned(),
+            size: artifact.size(),
+            imports: artifact.imports().to_vec(),
+            exports: artifact.exports().to_vec(),
+            ports: manifest.ports.iter().map(|port| port.name.clone()).collect(),
+        };
+        out.data(&found, text)?;
+        Ok(Exit::Ok)
+    }
+}
+
+fn text(found: &Found) -> String {
+    let line = |name: &str, value: &str| format!("{name:<8} {value}\n");
+    let list = |name: &str, values: &[String]| line(name, &values.join("\n         "));
+    [
+        line("name", &format!("{} {}", found.name, found.version)),
+        line("sdk", &found.sdk),
+        line("world", found.world),
+        line("digest", &found.digest),
+        line("size", &format!("{} bytes", found.size)),
+        list("imports", &found.imports),
+        list("exports", &found.exports),
+        list("ports", &found.ports),
+    ]
+    .concat()
+}

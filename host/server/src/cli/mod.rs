@@ -1,0 +1,90 @@
+//! The command line: a command per file, its arguments beside what it does. Their doc comments are the help.
+
+mod check;
+mod client;
+mod inspect;
+mod out;
+mod plugin;
+mod produce;
+mod run;
+mod source;
+mod status;
+mod tail;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Exit;
+use crate::problem::Problem;
+pub use out::{Format, Out};
+
+/// Stream processing on Kafka, its logic in WebAssembly plugins.
+///
+/// Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict, 5 unreachable, 6 invalid. Data goes to stdout, words to
+/// stderr.
+#[derive(Parser)]
+#[command(name = "weir", version, max_term_width = 100)]
+pub struct Cli {
+    /// How data is written to stdout
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Text, env = "WEIR_OUTPUT")]
+    output: Format,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// Where data and words go.
+    #[must_use]
+    pub fn out(&self) -> Out {
+        Out::new(self.output)
+    }
+}
+
+/// What the binary can do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// A host: runs a topology until it is told to stop.
+    Run(run::Run),
+    /// Checks a topology file and its plugins, and with --connect its topics.
+    Check(check::Check),
+    /// Says what a plugin is: its world, imports, exports, size and digest.
+    Inspect(inspect::Inspect),
+    /// Writes the lines of stdin to a topic.
+    Produce(produce::Produce),
+    /// Writes the records of a topic to stdout, a line each.
+    Tail(tail::Tail),
+    /// Tasks, lag and versions of a running host.
+    Status(status::Status),
+    /// Uploads, deploys and rolls back plugins of a running host.
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
+}
+
+impl Command {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`Problem`], to be shown; its kind is the exit code.
+    pub fn run(self, out: &Out) -> Result<Exit, Problem> {
+        match self {
+            Self::Run(command) => command.run(out),
+            Self::Check(command) => command.run(out),
+            Self::Inspect(command) => command.run(out),
+            Self::Produce(command) => command.run(out),
+            Self::Tail(command) => command.run(out),
+            Self::Status(command) => command.run(out),
+            Self::Plugin(command) => command.run(out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

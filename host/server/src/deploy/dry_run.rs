@@ -1,0 +1,138 @@
+//! A new version runs over recent records, in an engine that is thrown away: what it would write goes nowhere.
+
+use std::time::{Duration, Instant};
+
+use weir_core::ports::{Position, TrapKind};
+use weir_core::record::{RecordBatch, TopicPartition};
+use weir_core::thread::{Effect, Event, Report, ReportKind, StreamThread, ThreadConfig, WallTime};
+use weir_core::topology::NodeName;
+use weir_wasm::Plugin;
+
+use crate::host::Host;
+use crate::host::plugins::process_nodes;
+use crate::problem::{Mistake, Problem};
+
+/// Records that a dry run takes, of all partitions together.
+pub const ROWS_MAX: i64 = 1000;
+
+/// How long it may wait for each partition's records.
+const READ_WAIT: Duration = Duration::from_millis(500);
+
+/// How long it may take in all; what is left of the records is then left out.
+const TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Kinds of trap: what a plugin is refused for. A rejected row is its business.
+const TRAPS: [TrapKind; 7] = [
+    TrapKind::Panic,
+    TrapKind::Deadline,
+    TrapKind::Memory,
+    TrapKind::Stack,
+    TrapKind::HostCalls,
+    TrapKind::OutputSize,
+    TrapKind::Malformed,
+];
+
+/// Runs `plugin` at its node, the live versions elsewhere. Returns how many records it took.
+///
+/// # Errors
+/// It traps, with the record's coordinates and the backtrace; the log does not answer.
+pub fn run(host: &Host, plugin: &Plugin) -> Result<usize, Problem> {
+    let node = plugin.node();
+    let Some(index) = host.topology.find(node.as_str()) else { return Ok(0) };
+    let mut partitions = host.partitions()?.clone();
+    // Without the deployments' topic the engine records no swap.
+    partitions.remove(&host.deployments_topic());
+    let versions = weir_wasm::Plugins::default();
+    let mut deployed = Vec::new();
+    for (other, _) in process_nodes(&host.topology) {
+        let version = if other == node { Some(plugin.clone()) } else { live(host, other) };
+        let Some(version) = version else { continue };
+        deployed.push((other.clone(), version.version().clone()));
+        versions.insert(version);
+    }
+    let mut engine =
+        StreamThread::new(host.topology.clone(), partitions.clone(), ThreadConfig::default(), Box::new(versions));
+    let mut trial = Trial { node, trap: None };
+    for (node, version) in deployed {
+        trial.step(&mut engine, Event::Deployed { node, version, revision: 1 });
+    }
+    let mut taken = 0;
+    let until = Instant::now() + TIME_MAX;
+    let topics = &host.topology.subtopologies[host.topology.node(index).subtopology].topics;
+    let inputs: Vec<TopicPartition> = topics
+        .iter()
+        .map(|topic| &host.topology.topic(*topic).name)
+        .flat_map(|topic| {
+            (0..partitions.get(topic).copied().unwrap_or(0)).map(move |number| TopicPartition::new(topic, number))
+        })
+        .collect();
+    for input in &inputs {
+        let rows = recent(host, input, (ROWS_MAX / inputs.len() as i64).max(1))?;
+        if rows.is_empty() || Instant::now() > until {
+            continue;
+        }
+        taken += rows.len();
+        let position = Position { partition: input.clone(), offset: rows.offsets[0], metadata: None };
+        trial.step(&mut engine, Event::Assigned(vec![position]));
+        trial.step(&mut engine, Event::Fetched(input.clone(), rows));
+        if let Some(problem) = trial.trap.take() {
+            return Err(problem);
+        }
+    }
+    Ok(taken)
+}
+
+fn live(host: &Host, node: &NodeName) -> Option<Plugin> {
+    let version = host.deployments.with(|fold| fold.live(node.as_str()).map(|live| live.intent.version.clone()))?;
+    host.plugins.get(node, &version)
+}
+
+fn recent(host: &Host, partition: &TopicPartition, rows_max: i64) -> Result<RecordBatch, Problem> {
+    let client = host.client()?;
+    let (begin, end) = client.offsets(partition)?;
+    let from = begin.max(end - rows_max);
+    if from >= end {
+        return Ok(RecordBatch::default());
+    }
+    Ok(client.read(partition, from, rows_max as usize, READ_WAIT)?.0)
+}
+
+struct Trial<'a> {
+    node: &'a NodeName,
+    trap: Option<Problem>,
+}
+
+impl Trial<'_> {
+    /// What the engine asks for is dropped; a commit is done at once, so that it goes on.
+    fn step(&mut self, engine: &mut StreamThread, event: Event) {
+        let mut event = Some(event);
+        while let Some(next) = event.take() {
+            for effect in engine.step(next, WallTime(0)) {
+                match effect {
+                    Effect::Commit(_) => event = Some(Event::Committed),
+                    Effect::Report(report) => self.hear(report),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, report: Report) {
+        let (ReportKind::Failed { reason, message, backtrace } | ReportKind::Skipped { reason, message, backtrace }) =
+            report.kind
+        else {
+            return;
+        };
+        if report.node != *self.node || self.trap.is_some() || !TRAPS.iter().any(|kind| kind.as_str() == reason) {
+            return;
+        }
+        let at = report.at.map_or_else(String::new, |(partition, offset)| format!(" at {partition}@{offset}"));
+        let mistake = Mistake {
+            detail: format!("{reason}{at}: {message}\n{backtrace}").trim_end().to_owned(),
+            help: Some("mend the plugin for this record; the version before goes on".to_owned()),
+            ..Mistake::default()
+        };
+        let detail = format!("the plugin traps on a recent record{at}: {reason}: {message}");
+        self.trap = Some(Problem::invalid(detail).with(vec![mistake]));
+    }
+}

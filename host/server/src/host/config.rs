@@ -1,0 +1,28 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What `weir run` was told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The topology file: plugins are looked for beside it.
+    pub topology_path: PathBuf,
+    /// Folders in which plugins are looked for beside that of the file.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// Kafka; none: the embedded log.
+    pub bootstrap: Option<String>,
+    /// For every Kafka client.
+    pub kafka_properties: Vec<(String, String)>,
+    /// Ours alone.
+    pub state_dir: PathBuf,
+    /// Where REST listens.
+    pub listen: SocketAddr,
+    /// Stream threads.
+    pub threads: usize,
+    /// How often a transaction is committed.
+    pub commit_interval: Duration,
+    /// Leaves the group at the end, instead of keeping its place for a restart.
+    pub leave: bool,
+    /// Bytes of a component that is accepted.
+    pub artifact_bytes_max: usize,
+}

@@ -1,0 +1,7 @@
+//! Records in and out of topics for people, through the client of any log: a host's, or the shell's own.
+
+mod append;
+mod tail;
+
+pub use append::{Appended, Appender, Lines};
+pub use tail::{Begin, Tail, TailArgs};
