@@ -24,6 +24,7 @@ pub mod stop;
 mod store;
 pub mod thread;
 pub mod topics;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

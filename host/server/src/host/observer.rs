@@ -38,8 +38,8 @@ pub struct ThreadObserver {
     limit: ReportLimit,
     /// Measures swaps.
     pub pause: PauseMeter,
-    /// A commit or a swap happened in this turn.
-    work: bool,
+    /// A task was swapped since this was last asked.
+    swapped: bool,
     commits: Histogram,
     commits_failed: u64,
     swaps: BTreeMap<NodeName, u64>,
@@ -54,8 +54,8 @@ impl ThreadObserver {
         Self {
             thread,
             limit: ReportLimit::default(),
-            pause: PauseMeter::new(Instant::now()),
-            work: false,
+            pause: PauseMeter::default(),
+            swapped: false,
             commits: before.commits,
             commits_failed: before.commits_failed,
             swaps: before.swaps,
@@ -64,9 +64,9 @@ impl ThreadObserver {
         }
     }
 
-    /// Whether rows may have waited for something else in this turn.
-    pub fn take_work(&mut self) -> bool {
-        std::mem::take(&mut self.work)
+    /// Whether a task was swapped since this was last asked: others wait to hear of it.
+    pub fn take_swapped(&mut self) -> bool {
+        std::mem::take(&mut self.swapped)
     }
 
     /// The transport cannot go on for now.
@@ -134,7 +134,7 @@ impl Observer for ThreadObserver {
                 });
             }
             ReportKind::Swapped { from, to } => {
-                self.work = true;
+                self.swapped = true;
                 self.pause.swapped(node.as_str());
                 self.refused.remove(&(node.clone(), task));
                 *self.swaps.entry(node.clone()).or_default() += 1;
@@ -148,7 +148,6 @@ impl Observer for ThreadObserver {
     }
 
     fn committed(&mut self, took_us: i64) {
-        self.work = true;
         self.commits.observe(took_us);
     }
 

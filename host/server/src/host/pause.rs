@@ -1,34 +1,19 @@
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Measures how long a swap kept rows waiting: from the last turn before it that took rows, or had none to take, to the
-/// end of the first after it that did.
-#[derive(Debug)]
+/// Measures how long a swap kept rows waiting: from the end of the last turn before it that took rows to the end of the
+/// first after it that did, less the time in which the thread waited for rows itself.
+#[derive(Debug, Default)]
 pub struct PauseMeter {
-    /// When rows were last taken, or none were waiting.
-    served: Instant,
+    /// How long the thread had been busy when it last took rows.
+    served: Duration,
     /// Nodes that were swapped since.
     swapped: Vec<String>,
     /// The longest pause of each node.
     longest: BTreeMap<String, Duration>,
 }
 
-/// What a turn did.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Did {
-    /// It took rows.
-    pub rows: bool,
-    /// It committed or swapped: rows may have waited.
-    pub work: bool,
-}
-
 impl PauseMeter {
-    /// Nothing was swapped yet.
-    #[must_use]
-    pub fn new(now: Instant) -> Self {
-        Self { served: now, swapped: Vec::new(), longest: BTreeMap::new() }
-    }
-
     /// A task runs another version of `node`.
     pub fn swapped(&mut self, node: &str) {
         if !self.swapped.iter().any(|other| other == node) {
@@ -36,18 +21,18 @@ impl PauseMeter {
         }
     }
 
-    /// A turn has ended at `now`.
-    pub fn turned(&mut self, did: Did, now: Instant) {
-        if did.rows {
-            let pause = now.duration_since(self.served);
-            for node in self.swapped.drain(..) {
-                let longest = self.longest.entry(node).or_default();
-                *longest = pause.max(*longest);
-            }
+    /// A turn has ended that took rows, or did not; the thread has been `busy` for so long since its start, waiting for
+    /// rows left out.
+    pub fn turned(&mut self, took_rows: bool, busy: Duration) {
+        if !took_rows {
+            return;
         }
-        if did.rows || !did.work {
-            self.served = now;
+        let pause = busy.saturating_sub(self.served);
+        for node in self.swapped.drain(..) {
+            let longest = self.longest.entry(node).or_default();
+            *longest = pause.max(*longest);
         }
+        self.served = busy;
     }
 
     /// The longest pause of each swapped node.
@@ -60,34 +45,30 @@ impl PauseMeter {
 mod tests {
     use super::*;
 
-    const ROWS: Did = Did { rows: true, work: false };
-    const WORK: Did = Did { rows: false, work: true };
-    const IDLE: Did = Did { rows: false, work: false };
-
-    fn longest(turns: &[(u64, Did, bool)]) -> Option<u128> {
-        let began = Instant::now();
-        let mut meter = PauseMeter::new(began);
-        for (at_ms, did, swaps) in turns {
+    /// Busy time in milliseconds, whether rows were taken, whether the turn swapped.
+    fn longest(turns: &[(u64, bool, bool)]) -> Option<u128> {
+        let mut meter = PauseMeter::default();
+        for (busy_ms, took_rows, swaps) in turns {
             if *swaps {
                 meter.swapped("details");
             }
-            meter.turned(*did, began + Duration::from_millis(*at_ms));
+            meter.turned(*took_rows, Duration::from_millis(*busy_ms));
         }
         meter.longest().next().map(|(_, pause)| pause.as_millis())
     }
 
     #[test]
     fn a_pause_is_from_the_rows_before_a_swap_to_those_after() {
-        assert_eq!(longest(&[(10, ROWS, false), (30, WORK, true), (37, ROWS, false)]), Some(27));
+        assert_eq!(longest(&[(10, true, false), (30, false, true), (37, true, false), (99, true, false)]), Some(27));
     }
 
     #[test]
-    fn time_in_which_no_row_waited_is_no_pause() {
-        assert_eq!(longest(&[(10, ROWS, false), (30, WORK, true), (900, IDLE, false), (905, ROWS, false)]), Some(5));
+    fn the_longest_pause_of_several_swaps_is_kept() {
+        assert_eq!(longest(&[(10, true, false), (40, true, true), (45, true, true)]), Some(30));
     }
 
     #[test]
     fn without_a_swap_nothing_is_a_pause() {
-        assert_eq!(longest(&[(10, ROWS, false), (500, WORK, false), (600, ROWS, false)]), None);
+        assert_eq!(longest(&[(10, true, false), (500, false, false), (600, true, false)]), None);
     }
 }

@@ -110,7 +110,7 @@ fn start(host: &Arc<Host>, began: Instant) -> Result<Vec<JoinHandle<()>>, Proble
     let _ = host.connector.set(connector);
     let Some(partitions) = retry(host, || prepare_topics(host))? else { return Ok(Vec::new()) };
     let _ = host.partitions.set(partitions);
-    // The group takes longer to join than the deployments to be read: threads begin now and wait for those.
+    // Threads make their clients, and connect them, while deployments are read; they begin with the first versions.
     let mut threads = Vec::new();
     for index in 0..host.config.threads {
         threads.push(thread::spawn(host, index)?);

@@ -1,7 +1,9 @@
 //! One stream thread: an OS thread that drives the engine on a transport of its own, and begins anew after a fault that
 //! may pass.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,8 +18,8 @@ use super::backoff::Backoff;
 use super::clock::SystemClock;
 use super::histogram::Histogram;
 use super::observer::ThreadObserver;
-use super::pause::Did;
 use super::stop::Cause;
+use super::waiting::WaitingMeter;
 use crate::problem::Problem;
 use crate::units::now_ms;
 
@@ -165,8 +167,7 @@ fn life(host: &Host, shared: &Shared, backoff: &mut Backoff, earlier: &mut Nodes
     let retriable = |problem: Problem| TransportError::Retriable(problem.detail);
     let connector = host.connector().map_err(retriable)?;
     let partitions = host.partitions().map_err(retriable)?.clone();
-    // Joining the group takes longer than reading the deployments: it begins first.
-    let transport = connector.transport(shared.index)?;
+    let (transport, waited) = WaitingMeter::around(connector.transport(shared.index)?);
     if !host.deployments.wait_initial(&host.stop, || shared.beat()) {
         return Ok(());
     }
@@ -175,10 +176,21 @@ fn life(host: &Host, shared: &Shared, backoff: &mut Backoff, earlier: &mut Nodes
         ..ThreadConfig::default()
     };
     let thread = StreamThread::new(host.topology.clone(), partitions, config, host.plugins.supplier());
-    let driver = Driver::new(thread, transport, Box::new(SystemClock::new()));
+    let driver = Driver::new(thread, Box::new(transport), Box::new(SystemClock::new()));
     let observer = ThreadObserver::new(shared.index, shared.snapshot());
-    let (generation, stopping, published, rows) = (0, None, None, 0);
-    let mut life = Life { host, shared, driver, observer, earlier, generation, stopping, published, rows };
+    let mut life = Life {
+        host,
+        shared,
+        driver,
+        observer,
+        earlier,
+        generation: 0,
+        stopping: None,
+        published: None,
+        rows: 0,
+        began: Instant::now(),
+        waited,
+    };
     let ended = life.run(backoff);
     life.tell();
     let nodes = life.nodes();
@@ -199,6 +211,9 @@ struct Life<'a> {
     published: Option<Instant>,
     /// Rows taken in by the time of the last turn.
     rows: u64,
+    began: Instant,
+    /// How long it waited for rows since.
+    waited: Rc<Cell<Duration>>,
 }
 
 impl Life<'_> {
@@ -277,14 +292,14 @@ impl Life<'_> {
     fn turned(&mut self) {
         let now = Instant::now();
         let rows = self.driver.thread().metrics().map(|(_, metrics)| metrics.rows_in).sum();
-        let did = Did { rows: rows != self.rows, work: self.observer.take_work() };
+        let busy = self.began.elapsed().saturating_sub(self.waited.get());
+        self.observer.pause.turned(rows != self.rows, busy);
         self.rows = rows;
-        self.observer.pause.turned(did, now);
-        if self.published.is_none_or(|last| now.duration_since(last) >= PUBLISH_INTERVAL) {
-            self.published = Some(now);
-        } else {
+        let due = self.published.is_none_or(|last| now.duration_since(last) >= PUBLISH_INTERVAL);
+        if !due && !self.observer.take_swapped() {
             return;
         }
+        self.published = Some(now);
         self.tell();
     }
 
