@@ -22,6 +22,20 @@ nodes:
   created: { from: new, sink: created }
 "#;
 
+/// Where `cargo xtask plugins` leaves plugins.
+pub fn plugin_dir() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target = root.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()));
+    std::env::var_os("WEIR_PLUGINS").map_or_else(|| target.join("plugins"), PathBuf::from)
+}
+
+/// A plugin's component.
+pub fn plugin(name: &str) -> PathBuf {
+    let path = plugin_dir().join(format!("{name}.wasm"));
+    assert!(path.is_file(), "there is no {}: build it with `cargo xtask plugins`", path.display());
+    path
+}
+
 /// The binary with `arguments`.
 pub fn weir(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
