@@ -55,7 +55,6 @@ pub enum ConfigError {
 const OURS: &[(&[&str], &str)] = &[
     (&["bootstrap.servers", "metadata.broker.list"], "give the brokers by --bootstrap"),
     (&["transactional.id", "client.id", "group.id", "group.instance.id"], "it is made of application, host and thread"),
-    (&["session.timeout.ms", "transaction.timeout.ms", "max.poll.interval.ms"], "it has a setting of its own"),
     (
         &["acks", "request.required.acks", "enable.idempotence", "enable.gapless.guarantee"],
         "exactly-once needs all replicas and idempotent writes",
@@ -105,6 +104,30 @@ impl KafkaConfig {
             consumer_bytes_max: 16 << 20,
             replace_disturbed_producer: true,
         }
+    }
+
+    /// Moves the time-outs among the properties to the fields that hold them, because more than one client goes by each.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: a time-out that is no number of milliseconds.
+    pub(crate) fn take_timeouts(&mut self) -> Result<(), ConfigError> {
+        let mut rest = Vec::with_capacity(self.properties.len());
+        for (name, value) in std::mem::take(&mut self.properties) {
+            let field = match name.as_str() {
+                "session.timeout.ms" => &mut self.session_timeout_ms,
+                "transaction.timeout.ms" => &mut self.transaction_timeout_ms,
+                "max.poll.interval.ms" => &mut self.max_poll_interval_ms,
+                _ => {
+                    rest.push((name, value));
+                    continue;
+                }
+            };
+            *field = value.parse().map_err(|_| {
+                ConfigError::Invalid(format!("`{name}={value}`: write a number of milliseconds, such as {name}=10000"))
+            })?;
+        }
+        self.properties = rest;
+        Ok(())
     }
 
     /// Refuses what cannot be used, before anything is connected.
@@ -247,6 +270,18 @@ mod tests {
             config.properties.push((name.into(), "1".into()));
             assert!(matches!(config.check(), Err(ConfigError::Refused { name: told, .. }) if told == name));
         }
+    }
+
+    #[test]
+    fn a_timeout_given_as_a_property_holds_for_every_client_that_goes_by_it() {
+        let mut config = KafkaConfig::new("localhost:9092", "app", "host");
+        config.properties.push(("session.timeout.ms".into(), "6000".into()));
+        config.properties.push(("transaction.timeout.ms".into(), "7000".into()));
+        config.take_timeouts().unwrap();
+        assert_eq!(config.client(Role::Consumer, "x").get("heartbeat.interval.ms"), Some("1500"));
+        assert_eq!((config.transaction_timeout_ms, config.properties.len()), (7000, 0));
+        config.properties.push(("session.timeout.ms".into(), "6s".into()));
+        assert!(config.take_timeouts().unwrap_err().to_string().contains("session.timeout.ms=6s"));
     }
 
     #[test]

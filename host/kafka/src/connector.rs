@@ -19,7 +19,8 @@ impl KafkaConnector {
     ///
     /// # Errors
     /// [`ConfigError`], naming the property.
-    pub fn new(config: KafkaConfig) -> Result<Self, ConfigError> {
+    pub fn new(mut config: KafkaConfig) -> Result<Self, ConfigError> {
+        config.take_timeouts()?;
         config.check()?;
         let status = Status::new(&config.bootstrap);
         let config = Arc::new(config);
