@@ -58,7 +58,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     plugins::run()?;
     step("build", "weir and the bare copy", || {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        let packages = ["build", "--quiet", "--release", "-p", "weir-server", "-p", "weir-tests", "--bins"];
+        let packages = ["build", "--quiet", "--release", "--workspace", "--bins"];
         run_command(cargo.args(packages).current_dir(paths::root()))
     })?;
     let folder = paths::target().join("bench");

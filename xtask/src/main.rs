@@ -4,6 +4,7 @@
 //! Start at [`test`], which uses all the rest; a command is a file.
 
 mod bench;
+mod demo;
 mod kafka;
 mod paths;
 mod plugins;
@@ -25,6 +26,8 @@ usage: cargo xtask COMMAND
   kafka start [--port P] [--dir D]       a single-node Apache Kafka; its ports are P to P+3 (default 19092)
   kafka stop [--port P] [--dir D]        stop it; its data stays in D (default target/kafka-P)
   test [FILTER]                          every check; with FILTER only the tests whose name holds it
+  demo [--kafka [HOST:PORT]] [--once]    the orders example at work, its plugin swapped meanwhile; with --once it ends after
+                                         its report, and fails if a figure is wrong
   bench [--runs N] [--orders N] [PART...]  Weir against Kafka Streams and a bare librdkafka copy; PART: forward, validate,
                                          latency
 
@@ -53,6 +56,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["kafka", "stop", options @ ..] => kafka::stop(&kafka::Place::parse(options)?),
         ["test"] => test::run(None),
         ["test", filter] if !filter.starts_with('-') => test::run(Some(filter)),
+        ["demo", options @ ..] => demo::run(options),
         ["bench", options @ ..] => bench::run(options),
         ["help" | "-h" | "--help"] => {
             println!("{USAGE}");

@@ -1,0 +1,237 @@
+//! `cargo xtask demo [--kafka [HOST:PORT]] [--once]`: the orders example at work. Orders come in, verdicts go out, the plugin
+//! is swapped meanwhile, and what came of it is compared with a count of our own.
+
+mod http;
+mod orders;
+mod plugin;
+mod verdicts;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::kafka::Broker;
+use crate::process::run as run_command;
+use crate::step::step;
+use crate::{paths, plugins, setup};
+use http::Http;
+use orders::Orders;
+use verdicts::Verdicts;
+
+const LISTEN: &str = "127.0.0.1:8480";
+const ORDERS: u64 = 100_000;
+/// Orders per second while versions are swapped.
+const SWAP_RATE: u64 = 10_000;
+/// Swaps, back and forth between two versions.
+const SWAPS: usize = 4;
+const READY_WAIT: Duration = Duration::from_secs(60);
+/// Verdicts that have not come so long after the others never will.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Where the demo runs.
+enum Log {
+    Embedded,
+    OwnKafka(Broker),
+    Kafka(String),
+}
+
+impl Log {
+    fn bootstrap(&self) -> Option<String> {
+        match self {
+            Self::Embedded => None,
+            Self::OwnKafka(broker) => Some(broker.address()),
+            Self::Kafka(address) => Some(address.clone()),
+        }
+    }
+}
+
+/// Runs the demo; an error says which figure is wrong.
+pub fn run(arguments: &[&str]) -> Result<()> {
+    let once = arguments.contains(&"--once");
+    let rest: Vec<&str> = arguments.iter().copied().filter(|argument| *argument != "--once").collect();
+    setup::run()?;
+    plugins::run()?;
+    step("build", "the host", || {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        run_command(cargo.args(["build", "--quiet", "--release", "--workspace", "--bins"]).current_dir(paths::root()))
+    })?;
+    let log = match rest.as_slice() {
+        [] => Log::Embedded,
+        ["--kafka"] => Log::OwnKafka(step("kafka", "start Apache Kafka", Broker::start_for_tests)?),
+        ["--kafka", address] => Log::Kafka((*address).to_owned()),
+        other => bail!("unknown: {}; usage: cargo xtask demo [--kafka [HOST:PORT]] [--once]", other.join(" ")),
+    };
+    let mut host = Host::start(&log)?;
+    let is_right = show(&host)?;
+    if once {
+        host.stop()?;
+        if !is_right {
+            bail!("a figure is wrong: the lines above say which");
+        }
+        return Ok(());
+    }
+    println!("  try       curl localhost:8480/api/v1/status");
+    println!("            {} tail order-validations --from beginning --until-end | tail", weir().display());
+    println!("            curl -T {} localhost:8480/api/v1/nodes/details/plugin", component().display());
+    println!("  Ctrl-C ends it.");
+    host.child.wait().context("the host cannot be waited for")?;
+    Ok(())
+}
+
+fn weir() -> PathBuf {
+    paths::target().join("release/weir")
+}
+
+fn component() -> PathBuf {
+    paths::plugins().join("order-details.wasm")
+}
+
+/// A host of the example.
+struct Host {
+    child: Child,
+    http: Http,
+    folder: PathBuf,
+}
+
+impl Host {
+    fn start(log: &Log) -> Result<Self> {
+        let folder = paths::target().join("demo");
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+        }
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let topology = topology(&folder)?;
+        let output = fs::File::create(folder.join("host.log")).context("cannot write the host's log")?;
+        let mut command = Command::new(weir());
+        command.arg("run").arg(topology).arg("--state-dir").arg(folder.join("state")).args(["--listen", LISTEN]);
+        if let Some(bootstrap) = log.bootstrap() {
+            command.args(["--bootstrap", &bootstrap]);
+        }
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let begin = Instant::now();
+        let child = command.spawn().context("cannot start weir")?;
+        let mut host = Self { child, http: Http::new(LISTEN), folder };
+        host.wait_ready(begin + READY_WAIT)?;
+        println!("  weir      http://{LISTEN}   {}   exactly once   ready in {:.2} s", host.place(log), seconds(begin));
+        Ok(host)
+    }
+
+    fn place(&self, log: &Log) -> String {
+        match log.bootstrap() {
+            None => format!("embedded log in {}", self.folder.display()),
+            Some(bootstrap) => format!("Kafka at {bootstrap}"),
+        }
+    }
+
+    fn wait_ready(&mut self, deadline: Instant) -> Result<()> {
+        loop {
+            if self.http.get("/readyz").is_ok_and(|(status, _)| status == 200) {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the host ended: {status}\n{}", self.log_end());
+            }
+            if Instant::now() > deadline {
+                bail!("the host is not ready after {READY_WAIT:?}\n{}", self.log_end());
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    fn log_end(&self) -> String {
+        let log = fs::read_to_string(self.folder.join("host.log")).unwrap_or_default();
+        crate::process::tail(&log)
+    }
+
+    /// SIGTERM: it commits and goes.
+    fn stop(&mut self) -> Result<()> {
+        run_command(Command::new("kill").arg(self.child.id().to_string()))?;
+        let status = self.child.wait()?;
+        if !status.success() {
+            bail!("the host ended badly: {status}\n{}", self.log_end());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // Already ended where all went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The example's file, with the plugins where this build has put them.
+fn topology(folder: &Path) -> Result<PathBuf> {
+    let example = paths::root().join("examples/orders/topology.yaml");
+    let text = fs::read_to_string(&example).with_context(|| format!("cannot read {}", example.display()))?;
+    let text = text.replace("../../target/plugins", &paths::plugins().display().to_string());
+    let file = folder.join("topology.yaml");
+    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(file)
+}
+
+/// Produces, swaps, counts and prints; true: every figure is right.
+fn show(host: &Host) -> Result<bool> {
+    let orders = Orders::new();
+    let begin = Instant::now();
+    let mut producer = Command::new(weir())
+        .args(["produce", "orders", "--host", LISTEN])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .context("cannot start weir produce")?;
+    let mut lines = producer.stdin.take().context("its input is piped")?;
+    let half = ORDERS / 2;
+    for number in 0..half {
+        writeln!(lines, "{}", orders.line(number))?;
+    }
+    let swaps = thread::scope(|scope| {
+        let swaps = scope.spawn(|| plugin::swap(&host.http, &component(), SWAPS));
+        let paced = Instant::now();
+        for number in half..ORDERS {
+            let due = Duration::from_micros((number - half) * 1_000_000 / SWAP_RATE);
+            if let Some(early) = due.checked_sub(paced.elapsed()) {
+                thread::sleep(early);
+            }
+            writeln!(lines, "{}", orders.line(number)).context("weir produce ended")?;
+        }
+        swaps.join().map_err(|_| anyhow::anyhow!("the swaps panicked"))?
+    })?;
+    drop(lines);
+    if !producer.wait()?.success() {
+        bail!("weir produce failed");
+    }
+    let verdicts = verdicts::wait(&weir(), LISTEN, &orders, ORDERS, SILENCE_MAX)?;
+    report(&verdicts, &orders, &swaps, begin);
+    Ok(verdicts == orders.expected(ORDERS) && swaps.done == SWAPS)
+}
+
+fn report(verdicts: &Verdicts, orders: &Orders, swaps: &plugin::Swaps, begin: Instant) {
+    let expected = orders.expected(ORDERS);
+    let lost = expected.total().saturating_sub(verdicts.total());
+    println!(
+        "  orders    {ORDERS} produced in {:.1} s: {} PASS, {} FAIL, {} without a verdict; {lost} lost, {} twice",
+        seconds(begin),
+        verdicts.pass,
+        verdicts.fail,
+        ORDERS - verdicts.total().min(ORDERS),
+        verdicts.twice
+    );
+    println!("  counted   {} PASS, {} FAIL by the orders themselves", expected.pass, expected.fail);
+    println!(
+        "  hot swap  order-details {} -> {}, {} times under {SWAP_RATE} orders/s: longest pause {:.1} ms",
+        swaps.from, swaps.to, swaps.done, swaps.longest_pause_ms
+    );
+}
+
+fn seconds(begin: Instant) -> f64 {
+    begin.elapsed().as_secs_f64()
+}
