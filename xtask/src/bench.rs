@@ -1,8 +1,11 @@
 //! `cargo xtask bench [--runs N] [--orders N] [PART...]`: Weir against its peers, the same work on the same broker in the same
 //! run; a table of ratios in target/bench/report.md. `tests/bench/README.md` says how each figure is taken.
 
+mod embedded;
+mod host;
 mod measure;
 mod peers;
+mod swapping;
 mod table;
 
 use std::fs;
@@ -26,7 +29,10 @@ struct Settings {
     parts: Vec<String>,
 }
 
-const PARTS: [&str; 3] = ["forward", "validate", "latency"];
+const PARTS: [&str; 5] = ["forward", "validate", "latency", "embedded", "swap"];
+
+/// Loaded through the shell, line by line, so fewer than on Kafka.
+const ORDERS_EMBEDDED_MAX: u64 = 2_000_000;
 
 impl Settings {
     fn parse(arguments: &[&str]) -> Result<Self> {
@@ -93,6 +99,19 @@ fn measure_all(settings: &Settings, bench: &Bench) -> Result<Table> {
             let figures = step("latency", &what, || bench.latency(*peer, round))?;
             println!("    {figures}");
             table.add("latency", *peer, &figures);
+        }
+        if wants("swap") {
+            let what = format!("under full load ({} of {})", round + 1, settings.runs);
+            let figures = step("swap", &what, || swapping::measure(bench, input, round))?;
+            println!("    {figures}");
+            table.add("swap", peers::Peer::Weir, &figures);
+        }
+        if wants("embedded") {
+            let what = format!("validate on the embedded log ({} of {})", round + 1, settings.runs);
+            let figures =
+                step("embedded", &what, || embedded::measure(bench, settings.orders.min(ORDERS_EMBEDDED_MAX)))?;
+            println!("    {figures}");
+            table.add("embedded", peers::Peer::Weir, &figures);
         }
     }
     Ok(table)

@@ -1,9 +1,7 @@
 //! `cargo xtask demo [--kafka [HOST:PORT]] [--once]`: the orders example at work. Orders come in, verdicts go out, the plugin
 //! is swapped meanwhile, and what came of it is compared with a count of our own.
 
-mod http;
 mod orders;
-mod plugin;
 mod verdicts;
 
 use std::fs;
@@ -15,11 +13,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::http::Http;
 use crate::kafka::Broker;
 use crate::process::run as run_command;
 use crate::step::step;
+use crate::swap::{self, Swaps};
 use crate::{paths, plugins, setup};
-use http::Http;
 use orders::Orders;
 use verdicts::Verdicts;
 
@@ -29,6 +28,8 @@ const ORDERS: u64 = 100_000;
 const SWAP_RATE: u64 = 10_000;
 /// Swaps, back and forth between two versions.
 const SWAPS: usize = 4;
+/// Between two swaps, so that each version does some work.
+const SWAP_PAUSE: Duration = Duration::from_millis(700);
 const READY_WAIT: Duration = Duration::from_secs(60);
 /// Verdicts that have not come so long after the others never will.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
@@ -194,7 +195,7 @@ fn show(host: &Host) -> Result<bool> {
         writeln!(lines, "{}", orders.line(number))?;
     }
     let swaps = thread::scope(|scope| {
-        let swaps = scope.spawn(|| plugin::swap(&host.http, &component(), SWAPS));
+        let swaps = scope.spawn(|| swap::back_and_forth(&host.http, &component(), SWAPS, SWAP_PAUSE));
         let paced = Instant::now();
         for number in half..ORDERS {
             let due = Duration::from_micros((number - half) * 1_000_000 / SWAP_RATE);
@@ -214,7 +215,7 @@ fn show(host: &Host) -> Result<bool> {
     Ok(verdicts == orders.expected(ORDERS) && swaps.done == SWAPS)
 }
 
-fn report(verdicts: &Verdicts, orders: &Orders, swaps: &plugin::Swaps, begin: Instant) {
+fn report(verdicts: &Verdicts, orders: &Orders, swaps: &Swaps, begin: Instant) {
     let expected = orders.expected(ORDERS);
     let lost = expected.total().saturating_sub(verdicts.total());
     println!(

@@ -1,4 +1,4 @@
-//! As much HTTP as the demo needs of a host on this machine: one request, one answer, one connection.
+//! As much HTTP as demo and benchmarks need of a host on this machine: one request, one answer, one connection.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -5,6 +5,7 @@
 
 mod bench;
 mod demo;
+mod http;
 mod kafka;
 mod paths;
 mod plugins;
@@ -12,6 +13,7 @@ mod port;
 mod process;
 mod setup;
 mod step;
+mod swap;
 mod test;
 
 use std::process::ExitCode;
@@ -29,7 +31,7 @@ usage: cargo xtask COMMAND
   demo [--kafka [HOST:PORT]] [--once]    the orders example at work, its plugin swapped meanwhile; with --once it ends after
                                          its report, and fails if a figure is wrong
   bench [--runs N] [--orders N] [PART...]  Weir against Kafka Streams and a bare librdkafka copy; PART: forward, validate,
-                                         latency
+                                         latency, embedded, swap
 
 Each command first does what it needs of the commands above it. Settings: CARGO_TARGET_DIR, WEIR_CACHE (~/.cache/weir).";
 

@@ -8,10 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::http::Http;
-
-/// Between two swaps, so that each version does some work.
-const PAUSE: Duration = Duration::from_millis(700);
+use crate::http::Http;
 
 /// What came of the swaps.
 pub struct Swaps {
@@ -21,14 +18,14 @@ pub struct Swaps {
     pub longest_pause_ms: f64,
 }
 
-/// Swaps `times` times; each call returns when every task runs the new version.
-pub fn swap(http: &Http, component: &Path, times: usize) -> Result<Swaps> {
+/// Swaps node `details` `times` times, after a pause each; each is over when every task runs the new version.
+pub fn back_and_forth(http: &Http, component: &Path, times: usize, pause: Duration) -> Result<Swaps> {
     let first = fs::read(component).with_context(|| format!("cannot read {}", component.display()))?;
     let versions = [rebuilt(&first), first];
     let from = artifact(http)?;
     let mut to = String::new();
     for round in 0..times {
-        thread::sleep(PAUSE);
+        thread::sleep(pause);
         let (status, answer) = http.put("/api/v1/nodes/details/plugin?wait=30s", &versions[round % 2])?;
         if !(200..300).contains(&status) {
             bail!("the host refused the plugin with {status}: {answer}");
@@ -51,6 +48,7 @@ fn rebuilt(module: &[u8]) -> Vec<u8> {
     other
 }
 
+/// What the host says of node `details`.
 fn node(http: &Http) -> Result<Value> {
     let (_, body) = http.get("/api/v1/status")?;
     let status: Value = serde_json::from_str(&body).context("the status is no JSON")?;

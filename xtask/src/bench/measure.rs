@@ -49,20 +49,29 @@ impl Bench {
 
     /// Makes `topic` with four partitions and fills it.
     pub fn load(&self, topic: &str, orders: u64) -> Result<()> {
-        self.script(&["topic", topic, "4"])?;
+        self.make_topic(topic)?;
         self.script(&["load", topic, &orders.to_string()])?;
         Ok(())
+    }
+
+    /// Makes `topic` with four partitions.
+    pub fn make_topic(&self, topic: &str) -> Result<()> {
+        self.script(&["topic", topic, "4"]).map(drop)
+    }
+
+    /// Deletes `topic`: the broker's disk is the machine's.
+    pub fn delete_topic(&self, topic: &str) -> Result<()> {
+        self.script(&["delete", topic]).map(drop)
     }
 
     /// Lets `peer` do `part` over all of `input`.
     pub fn drain(&self, peer: Peer, part: &str, input: &str, round: usize) -> Result<Figures> {
         let group = format!("{part}-{peer:?}-{round}").to_lowercase();
         let output = format!("{group}-out");
-        self.script(&["topic", &output, "4"])?;
+        self.make_topic(&output)?;
         let command = peer.command(part, &group, (input, &output), self)?;
         let figures = self.measure(&["drain", &group, input, "--"], &command)?;
-        // The broker's disk is the machine's: outputs that nobody reads any more go.
-        self.script(&["delete", &output])?;
+        self.delete_topic(&output)?;
         Ok(figures)
     }
 
@@ -70,8 +79,8 @@ impl Bench {
     pub fn latency(&self, peer: Peer, round: usize) -> Result<Figures> {
         let group = format!("latency-{peer:?}-{round}").to_lowercase();
         let (input, output) = (format!("{group}-in"), format!("{group}-out"));
-        self.script(&["topic", &input, "4"])?;
-        self.script(&["topic", &output, "4"])?;
+        self.make_topic(&input)?;
+        self.make_topic(&output)?;
         let command = peer.command("forward", &group, (&input, &output), self)?;
         self.measure(&["latency", &input, &output, "5000", "20", "--"], &command)
     }

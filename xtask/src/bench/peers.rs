@@ -20,6 +20,9 @@ pub enum Peer {
     Weir,
 }
 
+/// Where the host under measurement listens.
+pub const LISTEN: &str = "127.0.0.1:18480";
+
 /// Who forwards.
 pub const FORWARD: &[Peer] = &[Peer::Streams, Peer::Echo, Peer::Weir];
 /// Who validates: a copy cannot.
@@ -56,15 +59,15 @@ impl Peer {
             Self::Weir => {
                 let file = topology_file(topology, group, topics, bench.folder())?;
                 let state = bench.folder().join("state").join(group).display().to_string();
-                let listen = "127.0.0.1:18480";
                 let run = [&binary("weir"), "run", &file, "--bootstrap", bench.bootstrap(), "--state-dir", &state];
-                run.map(str::to_owned).into_iter().chain(["--listen".into(), listen.into()]).collect()
+                run.map(str::to_owned).into_iter().chain(["--listen".into(), LISTEN.into()]).collect()
             }
         })
     }
 }
 
-fn topology_file(topology: &str, group: &str, topics: (&str, &str), folder: &Path) -> Result<String> {
+/// Writes `topology` with these names; returns its path.
+pub fn topology_file(topology: &str, group: &str, topics: (&str, &str), folder: &Path) -> Result<String> {
     let template = paths::root().join(format!("tests/bench/topologies/{topology}.yaml"));
     let text = std::fs::read_to_string(&template).with_context(|| format!("cannot read {}", template.display()))?;
     let text = text
