@@ -48,6 +48,7 @@ pub fn patiently<T>(mut work: impl FnMut() -> Result<T, Problem>) -> Result<T, P
             done => return done,
         }
         tries += 1;
+        // A broker that is not there tells nobody when it comes.
         std::thread::sleep(TRY_PAUSE);
     }
 }

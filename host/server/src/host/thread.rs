@@ -282,6 +282,7 @@ impl Life<'_> {
         });
         let wait = backoff.next();
         if self.stopping.is_some() {
+            // The wish to stop is what else would wake it.
             std::thread::sleep(wait);
         } else {
             self.host.stop.wait(wait);
