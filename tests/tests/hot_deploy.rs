@@ -244,11 +244,14 @@ impl<'a> Hosts<'a> {
         self.hosts[index].as_ref().context("the host runs")
     }
 
-    /// Asks host `index` to deploy; it must be live afterwards, everywhere.
+    /// Asks host `index` to deploy until it is live everywhere. Asked once is enough, but after a kill: then the host may
+    /// not have read yet what the killed one decided (a conflict), or the killed one's tasks have yet to follow.
     fn deploy(&self, index: usize, body: &[u8]) -> Result<Value> {
-        let (status, view) = put(self.get(index)?, body)?;
-        ensure!(status == 200 && view["phase"] == "live", "{status}: {view}");
-        Ok(view)
+        wait::until("the deployment is live", PUT_WAIT, || {
+            let (status, view) = put(self.get(index)?, body)?;
+            ensure!(status == 200 || status == 409, "{status}: {view}");
+            Ok((view["phase"] == "live").then_some(view))
+        })
     }
 
     /// Asks host `index` to deploy, kills it `after` so long, and starts it again. Nobody knows how far it came.
