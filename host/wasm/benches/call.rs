@@ -16,7 +16,7 @@ const VALUE: [u8; 100] = [b'x'; 100];
 
 fn identity(criterion: &mut Criterion) {
     let default = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/plugins"));
-    let directory = std::env::var_os("WEIR_PLUGINS_DIR").map_or_else(default, PathBuf::from);
+    let directory = std::env::var_os("WEIR_PLUGINS").map_or_else(default, PathBuf::from);
     let bytes = std::fs::read(directory.join("identity.wasm")).expect("`cargo xtask plugins` builds it");
     let host = PluginHost::new(HostConfig::default()).expect("a host");
     let artifact = host.load(&bytes).expect("loads");

@@ -17,7 +17,7 @@ pub const TASK: TaskId = TaskId { subtopology: 0, partition: 3 };
 /// The component or core module `target/plugins/{name}.wasm`.
 pub fn bytes(name: &str) -> Vec<u8> {
     let default = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/plugins"));
-    let path = std::env::var_os("WEIR_PLUGINS_DIR").map_or_else(default, PathBuf::from).join(format!("{name}.wasm"));
+    let path = std::env::var_os("WEIR_PLUGINS").map_or_else(default, PathBuf::from).join(format!("{name}.wasm"));
     std::fs::read(&path)
         .unwrap_or_else(|error| panic!("{}: {error}; build it with `cargo xtask plugins`", path.display()))
 }
