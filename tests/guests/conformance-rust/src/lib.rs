@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use serde::de::IgnoredAny;
 use weir::prelude::*;
 
 #[weir::processor(ports(out, other, third))]
@@ -11,6 +12,8 @@ fn conformance(
     timestamp: Timestamp,
     headers: Headers,
     context: &Context,
+    // Any will do: the command `config` looks into it by name.
+    _config: &Config<IgnoredAny>,
     out: &mut Out<Records>,
 ) -> Result<(), Reject> {
     let Some(Str(value)) = value else { return out.emit(Null) };
