@@ -22,7 +22,8 @@ def topic(name, partitions):
     for f in admin.create_topics([NewTopic(name, partitions, 1, config={"retention.ms": "-1"})]).values(): f.result()
 
 def delete(name):
-    for f in AdminClient({"bootstrap.servers": BOOTSTRAP}).delete_topics([name], operation_timeout=10).values(): f.result()
+    admin = AdminClient({"bootstrap.servers": BOOTSTRAP})  # held: a client that is collected takes its futures with it
+    for f in admin.delete_topics([name], operation_timeout=10).values(): f.result()
 
 def order(rng, i):
     return json.dumps({"id": f"order-{i:09d}", "customerId": rng.randrange(10000), "state": "CREATED", "product": PRODUCTS[i % 3],

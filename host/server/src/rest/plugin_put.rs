@@ -51,7 +51,8 @@ pub async fn plugin_put(
     blocking(host, move |host| {
         let request = Request { node, component, config, if_match, dry_run: query.dry_run };
         Ok(match deploy(host, request)? {
-            Outcome::Unchanged(live) => (StatusCode::OK, Json(view::view(host, &live, false))).into_response(),
+            // Decided before, by whoever; its swaps may still be under way.
+            Outcome::Unchanged(live) => answer(View { changed: false, ..view::wait(host, &live, wait) }),
             Outcome::Tried { version, records } => {
                 Json(json!({ "dryRun": true, "version": version, "records": records })).into_response()
             }
