@@ -137,7 +137,7 @@ fn call(instance: &mut Instance, rows: &[Value], from: usize, to: usize) -> Resu
         offsets: records.offsets.clone(),
         stream_times: (from..to).map(highest).collect(),
     };
-    instance.process(&Call { rows: &Rows::from_batch(records), taken: &taken })
+    instance.process(&Call { rows: &Rows::from_batch(records), taken: &taken, state: None })
 }
 
 /// What each of the first `taken` rows came to; an output holds only what it set itself.

@@ -10,6 +10,7 @@
 pub mod expression;
 pub mod ports;
 pub mod record;
+pub mod state;
 pub mod task;
 pub mod thread;
 pub mod topology;

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use goldenscript::{Argument, Command, Context};
 use weir_core::ports::{
-    Call, CommitError, CreateFault, Digest, Outgoing, Output, Position, Processor, ProcessorSupplier, Reject, Trap,
-    TrapKind,
+    Call, CommitError, Committed, CreateFault, Digest, Outgoing, Output, Position, Processor, ProcessorSupplier,
+    Reject, Replay, Trap, TrapKind,
 };
 use weir_core::record::{Column, RecordBatch, TopicPartition};
 use weir_core::task::TaskId;
@@ -130,7 +130,7 @@ impl Runner {
             "revoked" => Event::Revoked(partitions()?),
             "lost" => Event::Lost(partitions()?),
             "fetched" => self.fetch(command)?,
-            "committed" => Event::Committed,
+            "committed" => Event::Committed(Committed::default()),
             "commit-failed" => Event::CommitFailed(CommitError::Unknown("timed out".into())),
             "broken" => Event::Broken("queue lost".into()),
             "deployed" => {
@@ -225,6 +225,17 @@ fn shown(effect: &Effect) -> String {
         Effect::Pause(partitions) => format!("pause {}", list(partitions)),
         Effect::Resume(partitions) => format!("resume {}", list(partitions)),
         Effect::Release(partitions) => format!("release {}", list(partitions)),
+        Effect::Replay(from) => {
+            let at = |replay: &Replay| {
+                format!("{}@{}", replay.partition, replay.from.map_or("-".to_owned(), |from| from.to_string()))
+            };
+            format!("replay {}", from.iter().map(at).collect::<Vec<_>>().join(" "))
+        }
+        Effect::StopReplay(partitions) => format!("stop-replay {}", list(partitions)),
+        Effect::Purge(before) => {
+            let at = before.iter().map(|(at, offset)| format!("{at}@{offset}"));
+            format!("purge {}", at.collect::<Vec<_>>().join(" "))
+        }
         Effect::Report(report) => reported(report),
         Effect::Stop => "stop".into(),
     }

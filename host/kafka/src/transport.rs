@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use weir_core::ports::{CommitError, Incoming, Outgoing, Position, Transport, TransportError};
+use weir_core::ports::{CommitError, Committed, Incoming, Outgoing, Position, Replay, Transport, TransportError};
 use weir_core::record::TopicPartition;
 
 use crate::assigning::{Assigning, Settling};
@@ -233,13 +233,13 @@ impl Transport for KafkaTransport {
         self.producer.produce(outgoing)
     }
 
-    fn commit(&mut self, positions: &[Position]) -> Result<(), CommitError> {
+    fn commit(&mut self, positions: &[Position]) -> Result<Committed, CommitError> {
         // A fence that librdkafka has met but not handed out yet would come too late by the poll.
         let ours = |partition: &TopicPartition| self.held.contains_key(partition) || self.revoked.contains(partition);
         if let Some(foreign) = positions.iter().find(|position| !ours(&position.partition)) {
             return Err(CommitError::Fenced(format!("{} is not ours", foreign.partition)));
         }
-        self.producer.commit(positions, self.membership.fence().as_ref())
+        self.producer.commit(positions, self.membership.fence().as_ref()).map(|()| Committed::default())
     }
 
     fn abort(&mut self) -> Result<(), TransportError> {
@@ -330,6 +330,18 @@ impl Transport for KafkaTransport {
             // The protocol is eager: all are given up at once, when the last of them is.
             return self.membership.release();
         }
+        Ok(())
+    }
+
+    fn replay(&mut self, _: &[Replay]) -> Result<(), TransportError> {
+        Err(TransportError::Fatal("changelogs cannot be replayed here yet".to_owned()))
+    }
+
+    fn stop_replay(&mut self, _: &[TopicPartition]) -> Result<(), TransportError> {
+        Ok(())
+    }
+
+    fn purge(&mut self, _: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
         Ok(())
     }
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use weir_core::ports::{CommitError, Incoming, Outgoing, Position, Transport, TransportError};
+use weir_core::ports::{CommitError, Committed, Incoming, Outgoing, Position, Replay, Transport, TransportError};
 use weir_core::record::{TopicName, TopicPartition};
 
 use crate::config::{FETCH_BYTES_MAX, FETCH_ROWS_MAX, METADATA_BYTES_MAX};
@@ -234,11 +234,11 @@ impl Transport for LogTransport {
         })
     }
 
-    fn commit(&mut self, positions: &[Position]) -> Result<(), CommitError> {
+    fn commit(&mut self, positions: &[Position]) -> Result<Committed, CommitError> {
         let draft = self.draft.take().ok_or_else(|| CommitError::Refused("no transaction is open".into()))?;
         match self.broken.take() {
             Some(why) => Err(CommitError::Refused(why)),
-            None => self.try_commit(draft, positions),
+            None => self.try_commit(draft, positions).map(|()| Committed::default()),
         }
     }
 
@@ -285,6 +285,18 @@ impl Transport for LogTransport {
             group.release(self.member, partitions);
         }
         self.log.changed.notify_all();
+        Ok(())
+    }
+
+    fn replay(&mut self, _: &[Replay]) -> Result<(), TransportError> {
+        Err(TransportError::Fatal("changelogs cannot be replayed here yet".to_owned()))
+    }
+
+    fn stop_replay(&mut self, _: &[TopicPartition]) -> Result<(), TransportError> {
+        Ok(())
+    }
+
+    fn purge(&mut self, _: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
         Ok(())
     }
 }

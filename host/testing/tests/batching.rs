@@ -74,7 +74,7 @@ fn results(generated: &Generated, input: &[(TopicPartition, Vec<StoredRow>)], ro
     let mut step = |thread: &mut StreamThread, results: &mut Results, task: i32, event: Event| {
         now += 1;
         if results.take(task, thread.step(event, WallTime(now))) {
-            let more = thread.step(Event::Committed, WallTime(now));
+            let more = thread.step(Event::Committed(Committed::default()), WallTime(now));
             assert!(!results.take(task, more), "a commit follows a commit with nothing between");
         }
     };

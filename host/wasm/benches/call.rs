@@ -36,7 +36,7 @@ fn identity(criterion: &mut Criterion) {
         let rows = Rows::from_batch(batch);
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
-            bencher.iter(|| instance.process(&Call { rows: &rows, taken: &taken }).expect("an output"));
+            bencher.iter(|| instance.process(&Call { rows: &rows, taken: &taken, state: None }).expect("an output"));
         });
     }
     group.finish();

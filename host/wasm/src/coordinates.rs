@@ -72,7 +72,7 @@ mod tests {
             offsets: offsets.to_vec(),
             stream_times: vec![0; offsets.len()],
         };
-        Coordinates::of(&Call { rows: &Rows::from_batch(batch), taken: &taken })
+        Coordinates::of(&Call { rows: &Rows::from_batch(batch), taken: &taken, state: None })
     }
 
     #[test]

@@ -39,6 +39,67 @@ pub trait Expression: fmt::Debug + Send + Sync {
     fn matches(&self, rows: &Rows, row: usize) -> Result<bool, ExpressionError>;
 }
 
+/// A compiled expression that makes a value of a row.
+pub trait Mapping: fmt::Debug + Send + Sync {
+    /// The text as the file has it.
+    fn source(&self) -> &str;
+
+    /// The value of row `row` of `rows`.
+    ///
+    /// # Errors
+    /// [`ExpressionError`]: the row's business, its node's policy decides.
+    fn evaluate(&self, rows: &Rows, row: usize) -> Result<Datum, ExpressionError>;
+}
+
+/// A compiled expression over `aggregate`, what there is so far, and a row.
+pub trait Reduction: fmt::Debug + Send + Sync {
+    /// The text as the file has it.
+    fn source(&self) -> &str;
+
+    /// The new aggregate, in the format of the values; `aggregate` has that format too.
+    ///
+    /// # Errors
+    /// [`ExpressionError`]: the row's business, its node's policy decides.
+    fn reduce(&self, aggregate: &[u8], rows: &Rows, row: usize) -> Result<Datum, ExpressionError>;
+}
+
+/// What an expression yields.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Datum {
+    /// Null.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A floating number, never NaN nor infinite.
+    Double(f64),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// A list or a map, as JSON text.
+    Json(String),
+}
+
+impl Datum {
+    /// As a key or value of `format`; `None` is null. As `json` all but null is JSON text; as `string` and `bytes` a text is
+    /// itself and the rest is as JSON would write it.
+    #[must_use]
+    pub fn encode(&self, format: Format) -> Option<Vec<u8>> {
+        Some(match self {
+            Self::Null => return None,
+            Self::Bool(truth) => truth.to_string().into_bytes(),
+            Self::Int(number) => number.to_string().into_bytes(),
+            Self::Double(number) => serde_json::to_string(number).unwrap_or_default().into_bytes(),
+            Self::Text(text) if format == Format::Json => serde_json::to_string(text).unwrap_or_default().into_bytes(),
+            Self::Text(text) => text.clone().into_bytes(),
+            Self::Bytes(bytes) => bytes.clone(),
+            Self::Json(text) => text.clone().into_bytes(),
+        })
+    }
+}
+
 /// Why an expression has no answer for a row. The message names no value of the row: it goes to the log.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{code}: {message}")]

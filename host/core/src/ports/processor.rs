@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::{Aggregator, StateCell};
 use crate::record::{Column, Headers, Rows, Taken};
 use crate::task::TaskId;
 use crate::topology::NodeName;
@@ -16,6 +17,21 @@ pub trait Processor {
     /// # Errors
     /// [`Trap`]: the call has left nothing, and the instance is not to be called again.
     fn process(&mut self, call: &Call<'_>) -> Result<Output, Trap>;
+
+    /// Timers of the node that are due, all of one time: a row each, its name the key, the time it was set to the
+    /// timestamp, no value.
+    ///
+    /// # Errors
+    /// [`Trap`], as of [`Processor::process`].
+    fn on_timers(&mut self, call: &Call<'_>) -> Result<Output, Trap> {
+        let _ = call;
+        Err(Trap {
+            kind: TrapKind::Malformed,
+            message: "a timer is due, but the plugin exports no `timing`".to_owned(),
+            backtrace: String::new(),
+            row: None,
+        })
+    }
 }
 
 /// Makes processors: knows the deployed plugins by their digests.
@@ -25,15 +41,32 @@ pub trait ProcessorSupplier {
     /// # Errors
     /// [`CreateFault`]: the configuration was refused, or making it trapped.
     fn create(&mut self, node: &NodeName, version: &Digest, task: TaskId) -> Result<Box<dyn Processor>, CreateFault>;
+
+    /// The same for the plugin of an aggregate node.
+    ///
+    /// # Errors
+    /// [`CreateFault`]: also where the plugin is no aggregator.
+    fn create_aggregator(
+        &mut self,
+        node: &NodeName,
+        version: &Digest,
+        task: TaskId,
+    ) -> Result<Box<dyn Aggregator>, CreateFault> {
+        let _ = task;
+        let message = "this host runs no aggregators".to_owned();
+        Err(CreateFault { node: node.clone(), digest: version.clone(), message })
+    }
 }
 
 /// One call: its rows, and where they came from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Call<'a> {
     /// The rows, at least one.
     pub rows: &'a Rows,
     /// Where they came from; `rows.origins` index into it.
     pub taken: &'a Taken,
+    /// The node's stores and timers; none: it has neither.
+    pub state: Option<&'a StateCell>,
 }
 
 /// What a call returned, columns checked, rows not yet ([`crate::task`] does that).

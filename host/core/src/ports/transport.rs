@@ -36,7 +36,7 @@ pub trait Transport {
     ///
     /// # Errors
     /// [`CommitError`] says what is known of the outcome; [`Transport::recover`] is what comes next in each case.
-    fn commit(&mut self, positions: &[Position]) -> Result<(), CommitError>;
+    fn commit(&mut self, positions: &[Position]) -> Result<Committed, CommitError>;
 
     /// Aborts the open transaction; readers of committed records never see a row of it.
     ///
@@ -74,10 +74,28 @@ pub trait Transport {
     /// # Errors
     /// [`TransportError`].
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError>;
+
+    /// Reads changelogs beside the input: [`Incoming::Replayed`] follows until each has come to the end that it has now.
+    /// A partition that is being replayed already begins anew. Membership does not touch it.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn replay(&mut self, from: &[Replay]) -> Result<(), TransportError>;
+
+    /// Reads these changelogs no further; what was read of them and not yet polled is dropped.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn stop_replay(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError>;
+
+    /// Rows before each offset are not needed any more and may be deleted, now or later: a hint, outside of transactions.
+    ///
+    /// # Errors
+    /// [`TransportError::Fatal`] alone: that it cannot be done now is the transport's to log and to forget.
+    fn purge(&mut self, before: &[(TopicPartition, i64)]) -> Result<(), TransportError>;
 }
 
 /// What a poll brings.
-#[expect(clippy::large_enum_variant, reason = "a few for each poll, and each is moved once")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Incoming {
     /// These are ours now, beside those we have; fetching from these positions has begun.
@@ -88,6 +106,36 @@ pub enum Incoming {
     Lost(Vec<TopicPartition>),
     /// Rows of one partition.
     Fetched(TopicPartition, RecordBatch),
+    /// Committed rows of a changelog that [`Transport::replay`] asked for, in offset order.
+    Replayed {
+        /// The changelog's partition.
+        partition: TopicPartition,
+        /// May be empty.
+        rows: RecordBatch,
+        /// Where to go on: beyond the last row, past markers and compacted rows.
+        next: i64,
+        /// The end as it was when the replay began, rows of open transactions included. `next >= end`: this was the last.
+        end: i64,
+        /// The offset to begin with was not in the log any more, or not yet: this begins at the log's first row, and what
+        /// was kept is to be forgotten. Only in the first batch of a replay.
+        restarted: bool,
+    },
+}
+
+/// A changelog to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The first offset; none: the log's first row.
+    pub from: Option<i64>,
+}
+
+/// What a commit came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Of each partition that the transaction wrote: an offset beyond its last row there, before any later row.
+    pub ends: Vec<(TopicPartition, i64)>,
 }
 
 /// How far a task has come in one of its input partitions.

@@ -147,6 +147,8 @@ pub struct Rows {
     pub timestamps: Vec<i64>,
     /// None: no row has any.
     pub headers: Option<HeaderCells>,
+    /// The window of each row, start and end in milliseconds since 1970 UTC; none: no window was made of them.
+    pub windows: Option<Vec<(i64, i64)>>,
     /// The row of [`Taken`] that caused each row; never decreasing.
     pub origins: Vec<u32>,
 }
@@ -161,6 +163,7 @@ impl Rows {
             values: batch.values.into(),
             timestamps: batch.timestamps,
             headers: batch.headers.map(|headers| HeaderCells::all(Arc::new(headers))),
+            windows: None,
             origins,
         }
     }
@@ -185,6 +188,7 @@ impl Rows {
             values: self.values.select(rows),
             timestamps: rows.iter().map(|&row| self.timestamps[row as usize]).collect(),
             headers: self.headers.as_ref().map(|headers| headers.select(rows)),
+            windows: self.windows.as_ref().map(|windows| rows.iter().map(|&row| windows[row as usize]).collect()),
             origins: rows.iter().map(|&row| self.origins[row as usize]).collect(),
         }
     }
@@ -207,6 +211,8 @@ impl Rows {
             values: column(|rows| &rows.values).into(),
             timestamps: at.clone().map(|(rows, row)| rows.timestamps[row]).collect(),
             headers,
+            // Rows of a node all have a window, or none has.
+            windows: at.clone().map(|(rows, row)| rows.windows.as_ref().map(|windows| windows[row])).collect(),
             origins: at.map(|(rows, row)| rows.origins[row]).collect(),
         }
     }

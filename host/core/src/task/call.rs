@@ -82,7 +82,7 @@ impl Step<'_> {
             }
         };
         let fresh = borrowed.fresh;
-        let result = borrowed.processor.process(&Call { rows: &given, taken: scope.taken });
+        let result = borrowed.processor.process(&Call { rows: &given, taken: scope.taken, state: None });
         let checked = result.and_then(|output| {
             let taken = output::check(&output, given.len())?;
             Ok((output, taken))

@@ -64,6 +64,11 @@ pub(crate) fn rows(output: Output, given: &Rows) -> (Rows, Option<Vec<u32>>) {
             .timestamps
             .unwrap_or_else(|| chosen.iter().map(|&row| given.timestamps[row as usize]).collect()),
         headers,
+        windows: if identity {
+            given.windows.clone()
+        } else {
+            given.windows.as_ref().map(|windows| chosen.iter().map(|&row| windows[row as usize]).collect())
+        },
         origins: chosen.iter().map(|&row| given.origins[row as usize]).collect(),
     };
     debug_assert!(rows.origins.is_sorted());

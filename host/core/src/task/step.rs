@@ -98,6 +98,7 @@ impl<'a> Step<'a> {
                 let chosen = self.choose(index, &rows, first, cases.len())?;
                 self.pass_chosen(index, rows, chosen)
             }
+            NodeKind::Map(_) | NodeKind::Aggregate(_) | NodeKind::Suppress(_) => Ok(()),
             NodeKind::Process(_) => {
                 for (port, rows) in self.process(index, &rows)? {
                     self.pass(index, port, rows)?;

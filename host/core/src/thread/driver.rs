@@ -83,6 +83,9 @@ impl Driver {
                 Incoming::Lost(partitions) => Event::Lost(partitions),
                 Incoming::Fetched(partition, _) if stale.holds(&partition) => continue,
                 Incoming::Fetched(partition, batch) => Event::Fetched(partition, batch),
+                Incoming::Replayed { partition, rows, next, end, restarted } => {
+                    Event::Replayed { partition, rows, next, end, restarted }
+                }
             };
             if self.run(event, observer, &mut stale)? == Turn::Stopped {
                 return Ok(Turn::Stopped);
@@ -145,6 +148,9 @@ impl Driver {
             Effect::Pause(partitions) => self.transport.pause(&partitions),
             Effect::Resume(partitions) => self.transport.resume(&partitions),
             Effect::Release(partitions) => self.transport.release(&partitions),
+            Effect::Replay(from) => self.transport.replay(&from),
+            Effect::StopReplay(partitions) => self.transport.stop_replay(&partitions),
+            Effect::Purge(before) => self.transport.purge(&before),
             Effect::Report(report) => {
                 observer.report(report);
                 Ok(())
@@ -164,9 +170,9 @@ impl Driver {
     fn commit(&mut self, positions: &[crate::ports::Position], observer: &mut dyn Observer) -> Event {
         let since = self.clock.now();
         match self.transport.commit(positions) {
-            Ok(()) => {
+            Ok(committed) => {
                 observer.committed(self.clock.now().micros_since(since));
-                Event::Committed
+                Event::Committed(committed)
             }
             Err(error) => {
                 observer.commit_failed(&error);

@@ -1,4 +1,4 @@
-use crate::ports::{Digest, Outgoing, Position};
+use crate::ports::{Digest, Outgoing, Position, Replay};
 use crate::record::TopicPartition;
 use crate::task::TaskId;
 use crate::topology::NodeName;
@@ -24,6 +24,12 @@ pub enum Effect {
     Resume(Vec<TopicPartition>),
     /// Give up revoked partitions.
     Release(Vec<TopicPartition>),
+    /// Read changelogs; answered by `Replayed` until each has come to its end.
+    Replay(Vec<Replay>),
+    /// Read these changelogs no further.
+    StopReplay(Vec<TopicPartition>),
+    /// Rows before these offsets are not needed any more.
+    Purge(Vec<(TopicPartition, i64)>),
     /// Tell people.
     Report(Report),
     /// The thread has nothing open and nothing left to do.

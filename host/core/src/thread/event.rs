@@ -1,9 +1,8 @@
-use crate::ports::{CommitError, Digest, Position};
+use crate::ports::{CommitError, Committed, Digest, Position};
 use crate::record::{RecordBatch, TopicPartition};
 use crate::topology::NodeName;
 
 /// All that can wake the engine. Closed: what is not here cannot happen to it.
-#[expect(clippy::large_enum_variant, reason = "one at a time, and each is moved once")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// These partitions are ours now, beside those we have.
@@ -14,8 +13,21 @@ pub enum Event {
     Lost(Vec<TopicPartition>),
     /// Rows of one partition, in offset order.
     Fetched(TopicPartition, RecordBatch),
+    /// Rows of a changelog; see [`Incoming::Replayed`](crate::ports::Incoming).
+    Replayed {
+        /// The changelog's partition.
+        partition: TopicPartition,
+        /// In offset order.
+        rows: RecordBatch,
+        /// Where to go on.
+        next: i64,
+        /// Where the replay ends.
+        end: i64,
+        /// What was kept is to be forgotten.
+        restarted: bool,
+    },
     /// The transaction asked for is committed.
-    Committed,
+    Committed(Committed),
     /// It is not, or nobody knows: everything since the last commit is to be forgotten, positions read anew.
     CommitFailed(CommitError),
     /// The transaction broke before its commit was asked for: like a refused commit.

@@ -116,7 +116,8 @@ impl StreamThread {
             Event::Revoked(partitions) => revoked::handle(self, partitions, now, &mut effects),
             Event::Lost(partitions) => lost::handle(self, &partitions, &mut effects),
             Event::Fetched(partition, batch) => fetched::handle(self, &partition, batch, now, &mut effects),
-            Event::Committed => committed::handle(self, now, &mut effects),
+            Event::Committed(_) => committed::handle(self, now, &mut effects),
+            Event::Replayed { .. } => {}
             Event::CommitFailed(_) | Event::Broken(_) => failed::handle(self, &mut effects),
             Event::Recovered(positions) => recovered::handle(self, &positions, now, &mut effects),
             Event::Deployed { node, version, revision } => {

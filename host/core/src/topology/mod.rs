@@ -21,12 +21,17 @@ mod diagnostics;
 mod model;
 mod read;
 mod resolve;
+mod state;
 mod yaml;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Severity, Span};
 pub use model::{
-    Branch, ErrorPolicy, Format, Input, Node, NodeIndex, NodeKind, NodeName, PluginRef, SubTopology, Topic, TopicIndex,
-    Topology,
+    Branch, ErrorPolicy, Format, Input, Internal, Node, NodeIndex, NodeKind, NodeName, PluginRef, Source, SubTopology,
+    Topic, TopicIndex, Topology,
+};
+pub use state::{
+    Aggregate, Builtin, Emit, Function, Map, PORT_LATE, PORT_RESULTS, Store, StoreIndex, StoreKind, Suppress,
+    SuppressUntil, WhenFull, Window, WindowKind,
 };
 
 /// The topology in `text`, which is shown as `file_name` where something is wrong.

@@ -2,7 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Span;
-use crate::expression::Expression;
+use super::state::{Aggregate, Map, Store, StoreIndex, Suppress};
+use crate::expression::{Expression, Mapping};
 use crate::record::TopicName;
 
 /// A node's name, unique in its topology. Cheap to clone.
@@ -50,6 +51,8 @@ pub struct Topology {
     pub application: String,
     /// In file order.
     pub topics: Vec<Topic>,
+    /// In file order; those that nodes keep for themselves come last.
+    pub stores: Vec<Store>,
     /// In file order.
     pub nodes: Vec<Node>,
     /// Connected parts, each run by tasks of its own; numbered by their first node.
@@ -65,8 +68,22 @@ pub struct Topic {
     pub key: Format,
     /// What its values are.
     pub value: Format,
-    /// Partitions to create it with; none: it must exist, and has what it has.
+    /// Partitions to create it with; none: it must exist, and has what it has. An internal topic without: as many as its
+    /// part of the topology has tasks.
     pub partitions: Option<i32>,
+    /// What the host makes and keeps it for; none: it is the user's.
+    pub internal: Option<Internal>,
+}
+
+/// Topics that belong to the application and that nobody else writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Internal {
+    /// Rows on their way to the partition of their new key; purged once they are taken.
+    Repartition,
+    /// The changes of a store whose keys stay until they are deleted: compacted.
+    Changelog,
+    /// The changes of a store whose rows expire by stream time: compacted, and purged once they have expired.
+    WindowedChangelog,
 }
 
 /// What the bytes at an edge are.
@@ -114,15 +131,30 @@ pub struct Input {
 #[derive(Clone, Debug)]
 pub enum NodeKind {
     /// Takes rows of topics, at least one.
-    Source(Vec<TopicIndex>),
+    Source(Source),
     /// Lets rows pass for which the expression is true.
     Filter(Arc<dyn Expression>),
     /// Calls a plugin.
     Process(PluginRef),
     /// Sends each row to the first case whose expression is true; else it is dropped.
     Branch(Vec<Branch>),
+    /// Makes new keys and values by expressions.
+    Map(Map),
+    /// Folds rows by key and window. Outputs: [`PORT_RESULTS`](super::PORT_RESULTS), [`PORT_LATE`](super::PORT_LATE).
+    Aggregate(Box<Aggregate>),
+    /// Holds rows back.
+    Suppress(Suppress),
     /// Writes rows to a topic.
     Sink(TopicIndex),
+}
+
+/// Where rows come in.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// At least one.
+    pub topics: Vec<TopicIndex>,
+    /// Event time by an expression, in milliseconds since 1970 UTC; none: the record's own timestamp.
+    pub timestamp: Option<Arc<dyn Mapping>>,
 }
 
 /// A case of a branch.
@@ -141,6 +173,11 @@ pub struct PluginRef {
     pub plugin: String,
     /// Configuration as JSON text; `null` where there is none.
     pub config: String,
+    /// The stores that it may open, each by the name that it knows; their order is that of
+    /// [`StoreHandle`](crate::ports::StoreHandle)s.
+    pub stores: Vec<(String, StoreIndex)>,
+    /// Where its timers are kept; none: it may have none.
+    pub timers: Option<StoreIndex>,
     /// Where the file names it, for checks that need the plugin.
     pub span: Span,
 }
@@ -165,6 +202,10 @@ pub struct SubTopology {
     pub sources: Vec<NodeIndex>,
     /// The topics of its sources, in file order, without repeats.
     pub topics: Vec<TopicIndex>,
+    /// The stores of its tasks.
+    pub stores: Vec<StoreIndex>,
+    /// A store of it is [`Store::row_at_a_time`].
+    pub row_at_a_time: bool,
 }
 
 impl Topology {
@@ -178,6 +219,18 @@ impl Topology {
     #[must_use]
     pub fn topic(&self, index: TopicIndex) -> &Topic {
         &self.topics[index.0]
+    }
+
+    /// The store of an index.
+    #[must_use]
+    pub fn store(&self, index: StoreIndex) -> &Store {
+        &self.stores[index.0]
+    }
+
+    /// The store of a name.
+    #[must_use]
+    pub fn find_store(&self, name: &str) -> Option<StoreIndex> {
+        self.stores.iter().position(|store| store.name == name).map(StoreIndex)
     }
 
     /// The node of a name.

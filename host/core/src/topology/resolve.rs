@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::model::{
-    Branch, Input, Node, NodeIndex, NodeKind, NodeName, PluginRef, SubTopology, Topic, TopicIndex, Topology,
+    Branch, Input, Node, NodeIndex, NodeKind, NodeName, PluginRef, Source, SubTopology, Topic, TopicIndex, Topology,
 };
 use super::read::{File, RawKind, RawNode};
 use super::yaml::Name;
@@ -39,8 +39,10 @@ pub(super) fn resolve(file: File, text: &str, diagnostics: &mut Diagnostics) -> 
                 key: topic.key,
                 value: topic.value,
                 partitions: topic.partitions,
+                internal: None,
             })
             .collect(),
+        stores: Vec::new(),
         nodes,
         subtopologies: Vec::new(),
     };
@@ -221,7 +223,7 @@ impl<'a> Resolver<'a> {
         }
         let nodes = self.file.nodes.iter().enumerate().map(|(index, node)| Node {
             name: NodeName::from(node.name.text.as_str()),
-            kind: kinds.remove(&index).unwrap_or(NodeKind::Source(Vec::new())),
+            kind: kinds.remove(&index).unwrap_or(NodeKind::Source(Source::default())),
             input: self.inputs[index].clone(),
             children: Vec::new(),
             on_error: node.on_error,
@@ -244,7 +246,7 @@ impl<'a> Resolver<'a> {
                     Some(if formats.all(|other| other == first) { first } else { Format::Bytes })
                 };
                 let output = (one(|topic| topic.key), one(|topic| topic.value));
-                (Some(NodeKind::Source(topics)), output)
+                (Some(NodeKind::Source(Source { topics, timestamp: None })), output)
             }
             RawKind::Filter(source) => (self.expression(source, input).map(NodeKind::Filter), input),
             RawKind::Branch(cases) => {
@@ -255,7 +257,13 @@ impl<'a> Resolver<'a> {
                 (Some(NodeKind::Branch(branches.collect())), input)
             }
             RawKind::Process { plugin, config, key, value } => {
-                let plugin = PluginRef { plugin: plugin.text.clone(), config: config.clone(), span: plugin.span };
+                let plugin = PluginRef {
+                    plugin: plugin.text.clone(),
+                    config: config.clone(),
+                    stores: Vec::new(),
+                    timers: None,
+                    span: plugin.span,
+                };
                 // A plugin hands on what came in unless the file says what it makes of it.
                 (Some(NodeKind::Process(plugin)), (key.or(input.0), value.or(input.1)))
             }
@@ -346,9 +354,9 @@ fn connect(topology: &mut Topology, order: &[usize]) {
         node.subtopology = number;
         let subtopology = &mut topology.subtopologies[number];
         subtopology.nodes.push(NodeIndex(index));
-        if let NodeKind::Source(topics) = &node.kind {
+        if let NodeKind::Source(source) = &node.kind {
             subtopology.sources.push(NodeIndex(index));
-            subtopology.topics.extend(topics);
+            subtopology.topics.extend(&source.topics);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use weir_core::ports::{Position, TrapKind};
+use weir_core::ports::{Committed, Position, TrapKind};
 use weir_core::record::{RecordBatch, TopicPartition};
 use weir_core::thread::{Effect, Event, Report, ReportKind, StreamThread, ThreadConfig, WallTime};
 use weir_core::topology::NodeName;
@@ -109,7 +109,7 @@ impl Trial<'_> {
         while let Some(next) = event.take() {
             for effect in engine.step(next, WallTime(0)) {
                 match effect {
-                    Effect::Commit(_) => event = Some(Event::Committed),
+                    Effect::Commit(_) => event = Some(Event::Committed(Committed::default())),
                     Effect::Report(report) => self.hear(report),
                     _ => {}
                 }

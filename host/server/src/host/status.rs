@@ -275,6 +275,9 @@ pub fn kind_name(kind: &NodeKind) -> &'static str {
         NodeKind::Filter(_) => "filter",
         NodeKind::Process(_) => "process",
         NodeKind::Branch(_) => "branch",
+        NodeKind::Map(_) => "map",
+        NodeKind::Aggregate(_) => "aggregate",
+        NodeKind::Suppress(_) => "suppress",
         NodeKind::Sink(_) => "sink",
     }
 }

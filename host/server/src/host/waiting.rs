@@ -2,7 +2,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use weir_core::ports::{CommitError, Incoming, Outgoing, Position, Transport, TransportError};
+use weir_core::ports::{CommitError, Committed, Incoming, Outgoing, Position, Replay, Transport, TransportError};
 use weir_core::record::TopicPartition;
 
 /// A transport that counts how long its thread waited for rows: the rest of the time rows waited for the thread.
@@ -36,7 +36,7 @@ impl Transport for WaitingMeter {
         self.inner.produce(outgoing)
     }
 
-    fn commit(&mut self, positions: &[Position]) -> Result<(), CommitError> {
+    fn commit(&mut self, positions: &[Position]) -> Result<Committed, CommitError> {
         self.inner.commit(positions)
     }
 
@@ -62,5 +62,17 @@ impl Transport for WaitingMeter {
 
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
         self.inner.release(partitions)
+    }
+
+    fn replay(&mut self, from: &[Replay]) -> Result<(), TransportError> {
+        self.inner.replay(from)
+    }
+
+    fn stop_replay(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
+        self.inner.stop_replay(partitions)
+    }
+
+    fn purge(&mut self, before: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
+        self.inner.purge(before)
     }
 }

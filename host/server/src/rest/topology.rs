@@ -19,7 +19,9 @@ pub async fn topology(State(host): State<Arc<Host>>) -> Json<Value> {
     let topic = |topic: &weir_core::topology::Topic| json!({ "topic": topic.name.as_str(), "key": format(topic.key), "value": format(topic.value), "partitions": topic.partitions });
     let node = |node: &weir_core::topology::Node| {
         let topics: Vec<&str> = match &node.kind {
-            NodeKind::Source(topics) => topics.iter().map(|topic| topology.topic(*topic).name.as_str()).collect(),
+            NodeKind::Source(source) => {
+                source.topics.iter().map(|topic| topology.topic(*topic).name.as_str()).collect()
+            }
             NodeKind::Sink(topic) => vec![topology.topic(*topic).name.as_str()],
             _ => Vec::new(),
         };

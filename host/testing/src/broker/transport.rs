@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use weir_core::ports::{CommitError, Incoming, Outgoing, Position, Transport, TransportError};
+use weir_core::ports::{CommitError, Committed, Incoming, Outgoing, Position, Replay, Transport, TransportError};
 use weir_core::record::{TopicName, TopicPartition};
 
 use super::group::{MemberId, Standing};
@@ -224,7 +224,7 @@ impl Transport for SimTransport {
         done.map_err(|Fenced| TransportError::Abortable("the producer is fenced".to_owned()))
     }
 
-    fn commit(&mut self, positions: &[Position]) -> Result<(), CommitError> {
+    fn commit(&mut self, positions: &[Position]) -> Result<Committed, CommitError> {
         let shared = self.broker.clone();
         let mut broker = shared.lock();
         if !self.open {
@@ -245,7 +245,7 @@ impl Transport for SimTransport {
         match self.end(&mut broker, true).map_err(fenced)? {
             Ending::Answered | Ending::Repeated => {
                 self.open = false;
-                Ok(())
+                Ok(Committed::default())
             }
             Ending::Lost | Ending::Unanswered | Ending::Delayed => {
                 Err(CommitError::Unknown("no answer from the coordinator".to_owned()))
@@ -331,6 +331,18 @@ impl Transport for SimTransport {
             }
         }
         self.broker.lock().release(&self.application, self.member, partitions);
+        Ok(())
+    }
+
+    fn replay(&mut self, _: &[Replay]) -> Result<(), TransportError> {
+        Err(TransportError::Fatal("changelogs cannot be replayed here yet".to_owned()))
+    }
+
+    fn stop_replay(&mut self, _: &[TopicPartition]) -> Result<(), TransportError> {
+        Ok(())
+    }
+
+    fn purge(&mut self, _: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
         Ok(())
     }
 }

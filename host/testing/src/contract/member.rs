@@ -85,6 +85,7 @@ impl Member {
                 Incoming::Revoked(partitions) => self.revoke(partitions),
                 Incoming::Lost(partitions) => self.lose(&partitions),
                 Incoming::Fetched(partition, batch) => self.fetched(partition, &batch),
+                Incoming::Replayed { partition, .. } => panic!("{partition} is replayed, and nobody asked"),
             }
         }
     }

@@ -106,6 +106,8 @@ impl Walk<'_> {
                 Some(vec![])
             }
             NodeKind::Process(_) => self.process(&node.name, &row),
+            // Not generated.
+            NodeKind::Map(_) | NodeKind::Aggregate(_) | NodeKind::Suppress(_) => None,
             NodeKind::Sink(_) => Some(vec![]),
         }
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use weir_core::ports::{CommitError, Incoming, Outgoing, Position, Transport, TransportError};
+use weir_core::ports::{CommitError, Committed, Incoming, Outgoing, Position, Replay, Transport, TransportError};
 use weir_core::record::TopicPartition;
 
 use crate::broker::{BrokerConfig, SimTransport};
@@ -128,6 +128,7 @@ fn show(incoming: &Incoming) -> String {
         Incoming::Assigned(all) => format!("assigned {:?}", positions(all)),
         Incoming::Revoked(all) => format!("revoked {:?}", all.iter().map(ToString::to_string).collect::<Vec<_>>()),
         Incoming::Lost(all) => format!("lost {:?}", all.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        Incoming::Replayed { partition, next, end, .. } => format!("replayed {partition} to {next} of {end}"),
         Incoming::Fetched(partition, batch) => format!("fetched {partition} {:?}", batch.offsets),
     }
 }
@@ -174,14 +175,14 @@ impl Transport for Tap {
         result
     }
 
-    fn commit(&mut self, positions: &[Position]) -> Result<(), CommitError> {
+    fn commit(&mut self, positions: &[Position]) -> Result<Committed, CommitError> {
         self.flush().map_err(|error| CommitError::Refused(error.to_string()))?;
         let positions = self.bend(positions);
         let mut result = self.inner.commit(&positions);
         self.tell(|| format!("commit {:?} {result:?}", places(&positions)));
         self.unknown = matches!(result, Err(CommitError::Unknown(_)));
         if self.unknown && self.has(Bug::TrustsUnknown) && self.inner.recover().is_ok() {
-            result = Ok(());
+            result = Ok(Committed::default());
         }
         if result.is_ok() {
             self.note(&positions);
@@ -192,7 +193,7 @@ impl Transport for Tap {
     fn abort(&mut self) -> Result<(), TransportError> {
         self.flush()?;
         let result = if self.lost && self.has(Bug::CommitsWhenLost) {
-            self.inner.commit(&[]).map_err(|error| TransportError::Abortable(error.to_string()))
+            self.inner.commit(&[]).map(|_| ()).map_err(|error| TransportError::Abortable(error.to_string()))
         } else {
             self.inner.abort()
         };
@@ -239,5 +240,17 @@ impl Transport for Tap {
         self.tell(|| format!("release {partitions:?}"));
         self.paused.retain(|partition| !partitions.contains(partition));
         self.inner.release(partitions)
+    }
+
+    fn replay(&mut self, from: &[Replay]) -> Result<(), TransportError> {
+        self.inner.replay(from)
+    }
+
+    fn stop_replay(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
+        self.inner.stop_replay(partitions)
+    }
+
+    fn purge(&mut self, before: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
+        self.inner.purge(before)
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use weir_core::expression::{Expression, ExpressionError};
 use weir_core::record::{Rows, TopicName};
 use weir_core::topology::{
-    Branch, ErrorPolicy, Format, Input, Node, NodeIndex, NodeKind, NodeName, PluginRef, Span, SubTopology, Topic,
-    TopicIndex, Topology,
+    Branch, ErrorPolicy, Format, Input, Node, NodeIndex, NodeKind, NodeName, PluginRef, Source, Span, SubTopology,
+    Topic, TopicIndex, Topology,
 };
 
 use super::hash;
@@ -83,7 +83,7 @@ pub fn generate(random: &mut Random) -> Generated {
         sources = vec![builder.random.choose(&written).clone()];
     }
     let Builder { topics, nodes, subtopologies, .. } = builder;
-    let topology = Topology { application: APPLICATION.to_owned(), topics, nodes, subtopologies };
+    let topology = Topology { application: APPLICATION.to_owned(), topics, stores: Vec::new(), nodes, subtopologies };
     Generated { topology: Arc::new(topology), partitions, inputs }
 }
 
@@ -92,7 +92,7 @@ impl Builder<'_> {
     fn part(&mut self, part: usize, sources: &[TopicName]) -> Vec<TopicName> {
         let topics: Vec<TopicIndex> = sources.iter().map(|topic| self.topic(topic)).collect();
         self.subtopologies.push(SubTopology { topics: topics.clone(), ..SubTopology::default() });
-        let source = self.node(part, NodeKind::Source(topics), None);
+        let source = self.node(part, NodeKind::Source(Source { topics, timestamp: None }), None);
         self.subtopologies[part].sources.push(source);
         // Outputs that nobody reads yet.
         let mut loose = self.outputs(source);
@@ -122,7 +122,13 @@ impl Builder<'_> {
         if let Some(index) = self.topics.iter().position(|topic| topic.name == *name) {
             return TopicIndex(index);
         }
-        self.topics.push(Topic { name: name.clone(), key: Format::Bytes, value: Format::Bytes, partitions: None });
+        self.topics.push(Topic {
+            name: name.clone(),
+            key: Format::Bytes,
+            value: Format::Bytes,
+            partitions: None,
+            internal: None,
+        });
         TopicIndex(self.topics.len() - 1)
     }
 
@@ -165,6 +171,8 @@ impl Builder<'_> {
             _ => NodeKind::Process(PluginRef {
                 plugin: "sim".to_owned(),
                 config: "null".to_owned(),
+                stores: Vec::new(),
+                timers: None,
                 span: Span::default(),
             }),
         }
@@ -175,6 +183,7 @@ impl Builder<'_> {
             NodeKind::Source(_) | NodeKind::Filter(_) => 1,
             NodeKind::Branch(cases) => cases.len() as u32,
             NodeKind::Process(_) => PORTS,
+            NodeKind::Map(_) | NodeKind::Aggregate(_) | NodeKind::Suppress(_) => 1,
             NodeKind::Sink(_) => 0,
         };
         (0..ports).map(|port| Input { node, port, port_name: None, span: Span::default() }).collect()

@@ -57,7 +57,7 @@ pub fn call(instance: &mut Instance, values: &[Option<&[u8]>]) -> Result<Output,
         offsets: batch.offsets.clone(),
         stream_times: batch.timestamps.clone(),
     };
-    instance.process(&Call { rows: &Rows::from_batch(batch), taken: &taken })
+    instance.process(&Call { rows: &Rows::from_batch(batch), taken: &taken, state: None })
 }
 
 /// How the plugin `name` ends on a call of three rows.

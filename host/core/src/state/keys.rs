@@ -1,0 +1,213 @@
+//! How the kinds of stores write their keys. Every store is one ordered map of bytes; these encodings give it its order.
+//!
+//! ```text
+//! key-value   01 key
+//! window      01 key' start          key' = key with 00 written as 00 FF, then 00 00; times as 8 bytes, big-endian,
+//! session     01 key' start end             sign bit flipped: the order of bytes is the order of numbers
+//! ```
+//! `key'` is no prefix of another `key'`, and has the order of the keys. The first byte keeps a node's own rows apart
+//! ([`OWN`], [`BY_TIME`]): all of a store, kept or own, is in its changelog.
+
+/// First byte of a row that the user put.
+pub const DATA: u8 = 1;
+/// First byte of what a node keeps for itself, such as the highest timestamp that it has seen.
+pub const OWN: u8 = 0;
+/// First byte of an index by time: `02 time key'`.
+pub const BY_TIME: u8 = 2;
+
+/// The bytes of a time.
+pub const TIME_BYTES: usize = 8;
+
+const ESCAPE: u8 = 0xff;
+
+/// The key of a key-value store's row.
+#[must_use]
+pub fn key_value(key: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(key.len() + 1);
+    out.push(DATA);
+    out.extend_from_slice(key);
+    out
+}
+
+/// The user's key of a key-value store's row; none: the row is not the user's.
+#[must_use]
+pub fn split_key_value(row: &[u8]) -> Option<&[u8]> {
+    row.split_first().filter(|(first, _)| **first == DATA).map(|(_, key)| key)
+}
+
+/// The key of a window store's row.
+#[must_use]
+pub fn window(key: &[u8], start: i64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(key.len() + 11);
+    write_window(&mut out, key, start);
+    out
+}
+
+/// [`window`] into a buffer that is used again.
+pub fn write_window(out: &mut Vec<u8>, key: &[u8], start: i64) {
+    out.clear();
+    out.push(DATA);
+    push_key(out, key);
+    push_time(out, start);
+}
+
+/// Key and start of a window store's row.
+#[must_use]
+pub fn split_window(row: &[u8]) -> Option<(Vec<u8>, i64)> {
+    let (key, rest) = split_key(row.strip_prefix(&[DATA])?)?;
+    Some((key, time(rest)?))
+}
+
+/// The key of a session store's row. Sessions of a key are in order of their starts.
+#[must_use]
+pub fn session(key: &[u8], start: i64, end: i64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(key.len() + 19);
+    out.push(DATA);
+    push_key(&mut out, key);
+    push_time(&mut out, start);
+    push_time(&mut out, end);
+    out
+}
+
+/// Key, start and end of a session store's row.
+#[must_use]
+pub fn split_session(row: &[u8]) -> Option<(Vec<u8>, i64, i64)> {
+    let (key, rest) = split_key(row.strip_prefix(&[DATA])?)?;
+    let (start, end) = rest.split_at_checked(TIME_BYTES)?;
+    Some((key, time(start)?, time(end)?))
+}
+
+/// What the rows of `key` in a window or session store begin with.
+#[must_use]
+pub fn of_key(key: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(key.len() + 3);
+    out.push(DATA);
+    push_key(&mut out, key);
+    out
+}
+
+/// The key of a row of an index by time: `detail` tells rows of one time and key apart.
+#[must_use]
+pub fn by_time(at: i64, key: &[u8], detail: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(key.len() + detail.len() + 11);
+    out.push(BY_TIME);
+    push_time(&mut out, at);
+    push_key(&mut out, key);
+    out.extend_from_slice(detail);
+    out
+}
+
+/// Time, key and detail of a row of an index by time.
+#[must_use]
+pub fn split_by_time(row: &[u8]) -> Option<(i64, Vec<u8>, &[u8])> {
+    let (at, rest) = row.strip_prefix(&[BY_TIME])?.split_at_checked(TIME_BYTES)?;
+    let (key, detail) = split_key(rest)?;
+    Some((time(at)?, key, detail))
+}
+
+/// What the rows of an index by time at `at` and later begin from.
+#[must_use]
+pub fn from_time(at: i64) -> Vec<u8> {
+    let mut out = vec![BY_TIME];
+    push_time(&mut out, at);
+    out
+}
+
+/// The key of a row that a node keeps for itself.
+#[must_use]
+pub fn own(name: &str) -> Vec<u8> {
+    let mut out = vec![OWN];
+    out.extend_from_slice(name.as_bytes());
+    out
+}
+
+/// The time that a user's row of a window or session store expires by: a window's start, a session's end.
+#[must_use]
+pub fn last_time(row: &[u8]) -> Option<i64> {
+    (*row.first()? == DATA).then(|| time(&row[row.len().checked_sub(TIME_BYTES)?..]))?
+}
+
+/// Appends `at` so that bytes order as numbers do.
+pub fn push_time(out: &mut Vec<u8>, at: i64) {
+    out.extend_from_slice(&(at as u64 ^ (1 << 63)).to_be_bytes());
+}
+
+/// The time that 8 bytes of [`push_time`] hold.
+#[must_use]
+pub fn time(bytes: &[u8]) -> Option<i64> {
+    Some((u64::from_be_bytes(bytes.try_into().ok()?) ^ (1 << 63)) as i64)
+}
+
+fn push_key(out: &mut Vec<u8>, key: &[u8]) {
+    if key.contains(&0) {
+        for &byte in key {
+            out.push(byte);
+            if byte == 0 {
+                out.push(ESCAPE);
+            }
+        }
+    } else {
+        out.extend_from_slice(key);
+    }
+    out.extend_from_slice(&[0, 0]);
+}
+
+/// The key that `bytes` begin with, and what follows it.
+fn split_key(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut key = Vec::with_capacity(bytes.len());
+    let mut rest = bytes.iter().enumerate();
+    while let Some((_, &byte)) = rest.next() {
+        if byte != 0 {
+            key.push(byte);
+            continue;
+        }
+        match rest.next()? {
+            (at, 0) => return Some((key, &bytes[at + 1..])),
+            (_, &ESCAPE) => key.push(0),
+            _ => return None,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rows_come_in_the_order_of_key_and_time(
+            a in (proptest::collection::vec(0_u8..3, 0..5), any::<i64>(), any::<i64>()),
+            b in (proptest::collection::vec(0_u8..3, 0..5), any::<i64>(), any::<i64>()),
+        ) {
+            prop_assert_eq!(window(&a.0, a.1).cmp(&window(&b.0, b.1)), (&a.0, a.1).cmp(&(&b.0, b.1)));
+            let sessions = session(&a.0, a.1, a.2).cmp(&session(&b.0, b.1, b.2));
+            prop_assert_eq!(sessions, (&a.0, a.1, a.2).cmp(&(&b.0, b.1, b.2)));
+            let index = by_time(a.1, &a.0, b"").cmp(&by_time(b.1, &b.0, b""));
+            prop_assert_eq!(index, (a.1, &a.0).cmp(&(b.1, &b.0)));
+        }
+
+        #[test]
+        fn what_was_written_is_read(key in proptest::collection::vec(any::<u8>(), 0..9), start: i64, end: i64) {
+            prop_assert_eq!(split_window(&window(&key, start)), Some((key.clone(), start)));
+            prop_assert_eq!(split_session(&session(&key, start, end)), Some((key.clone(), start, end)));
+            let index = by_time(start, &key, b"\0x");
+            prop_assert_eq!(split_by_time(&index), Some((start, key.clone(), &b"\0x"[..])));
+            let row = key_value(&key);
+            prop_assert_eq!(split_key_value(&row), Some(&key[..]));
+            prop_assert_eq!(last_time(&window(&key, start)), Some(start));
+            prop_assert_eq!(last_time(&session(&key, start, end)), Some(end));
+            prop_assert!(window(&key, start).starts_with(&of_key(&key)));
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_no_such_row_is_told() {
+        assert_eq!(split_window(&own("stream-time")), None);
+        assert_eq!(split_window(&[DATA, b'a', 0, 7]), None);
+        assert_eq!(split_window(&[DATA, b'a']), None);
+        assert_eq!(split_session(&window(b"a", 1)), None);
+        assert_eq!(last_time(&[DATA, 1]), None);
+    }
+}

@@ -1,0 +1,217 @@
+//! What a topology keeps: stores, windows, aggregates. Read `model.rs` first.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{PluginRef, Span, TopicIndex};
+use crate::expression::{Mapping, Reduction};
+
+/// Index of a store in [`Topology::stores`](super::Topology).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreIndex(pub usize);
+
+/// A named store, or one that a node keeps for itself (timers, suppressed rows).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Unique; names the changelog, `<app>-<name>-changelog`.
+    pub name: String,
+    /// What its keys are made of.
+    pub kind: StoreKind,
+    /// Kept in memory alone, and replayed from the changelog at each start.
+    pub in_memory: bool,
+    /// The topic that holds each change; none: the store is empty after any unclean stop or move.
+    pub changelog: Option<TopicIndex>,
+    /// The part of the topology whose tasks have it.
+    pub subtopology: usize,
+    /// Used by more than one node, or expiring by stream time: rows take their way through the nodes one at a time, so
+    /// that no row reads what a later one wrote.
+    pub row_at_a_time: bool,
+    /// Where the file names it.
+    pub span: Span,
+}
+
+/// The kinds of [`Store`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// A value for each key.
+    KeyValue {
+        /// An entry is gone so many milliseconds of stream time after it was written.
+        ttl_ms: Option<i64>,
+    },
+    /// A value for each key and window start.
+    Window {
+        /// A window is kept until stream time is so many milliseconds past its start.
+        retention_ms: i64,
+    },
+    /// A value for each key, session start and session end.
+    Session {
+        /// A session is kept until stream time is so many milliseconds past its end.
+        retention_ms: i64,
+    },
+    /// A node's timers.
+    Timers,
+    /// Rows that a suppress node holds back.
+    Suppressed,
+}
+
+impl StoreKind {
+    /// As the file and errors call it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KeyValue { .. } => "key-value",
+            Self::Window { .. } => "window",
+            Self::Session { .. } => "session",
+            Self::Timers => "timers",
+            Self::Suppressed => "suppressed",
+        }
+    }
+}
+
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// New key, value or timestamp of a row, by expressions.
+#[derive(Clone, Debug)]
+pub struct Map {
+    /// None: the key stays.
+    pub key: Option<Arc<dyn Mapping>>,
+    /// None: the value stays.
+    pub value: Option<Arc<dyn Mapping>>,
+}
+
+/// Rows of a key, folded into one value for each key and window.
+#[derive(Clone, Debug)]
+pub struct Aggregate {
+    /// Where accumulators are kept.
+    pub store: StoreIndex,
+    /// What is made of the rows.
+    pub function: Function,
+    /// None: one accumulator for each key, for ever.
+    pub window: Option<Window>,
+    /// When results leave.
+    pub emit: Emit,
+}
+
+/// Output of an aggregate that carries its results.
+pub const PORT_RESULTS: u32 = 0;
+/// Output of an aggregate that carries rows that came after their window had closed, as they came.
+pub const PORT_LATE: u32 = 1;
+
+/// What an aggregate makes of its rows.
+#[derive(Clone, Debug)]
+pub enum Function {
+    /// Built in; the value is that of the one function as text.
+    One(Builtin),
+    /// Several built-in functions: the value is a JSON object of their names.
+    Object(Vec<(String, Builtin)>),
+    /// An `aggregator` plugin.
+    Plugin(PluginRef),
+}
+
+/// A built-in function.
+#[derive(Clone, Debug)]
+pub enum Builtin {
+    /// The number of rows.
+    Count,
+    /// The sum of a number: whole as long as all are and it fits, else floating.
+    Sum(Arc<dyn Mapping>),
+    /// The least, of numbers or of strings.
+    Min(Arc<dyn Mapping>),
+    /// The greatest, of numbers or of strings.
+    Max(Arc<dyn Mapping>),
+    /// The arithmetic mean of a number.
+    Avg(Arc<dyn Mapping>),
+    /// Of the row that was taken first.
+    First(Arc<dyn Mapping>),
+    /// Of the row that was taken last.
+    Last(Arc<dyn Mapping>),
+    /// Of `aggregate`, what there is so far, and `value`; the first row's value as it is.
+    Reduce(Arc<dyn Reduction>),
+}
+
+/// Windows over event time, in milliseconds. Starts are aligned to 1970 UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Which windows a row belongs to.
+    pub kind: WindowKind,
+    /// How long after its end a window takes rows.
+    pub grace_ms: i64,
+}
+
+/// The kinds of [`Window`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowKind {
+    /// From `k * advance` for `size`; tumbling where both are the same.
+    Hopping {
+        /// At least 1.
+        size_ms: i64,
+        /// From 1 to `size_ms`.
+        advance_ms: i64,
+    },
+    /// Rows that are at most `difference` apart, both ends included; as Kafka Streams' `SlidingWindows`.
+    Sliding {
+        /// At least 0.
+        difference_ms: i64,
+    },
+    /// Rows that are at most `gap` apart from the next; windows grow and merge.
+    Session {
+        /// At least 0.
+        gap_ms: i64,
+    },
+}
+
+/// When an aggregate's results leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Emit {
+    /// A result for each row: Kafka Streams' with its cache switched off.
+    Update,
+    /// At each commit the last result of each key and window that changed: what Kafka Streams' cache is for.
+    #[default]
+    Commit,
+    /// One result for each window, once it takes no more rows.
+    Close,
+}
+
+/// Rows held back; the last of each key and window leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suppress {
+    /// Where rows wait.
+    pub store: StoreIndex,
+    /// Until when.
+    pub until: SuppressUntil,
+    /// The most rows that wait.
+    pub rows_max: u64,
+    /// The most bytes that wait.
+    pub bytes_max: u64,
+    /// What happens when more would have to wait.
+    pub when_full: WhenFull,
+}
+
+/// When a suppressed row leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SuppressUntil {
+    /// Once its window takes no more rows: end and grace are past, by the highest timestamp that the node has seen.
+    WindowCloses {
+        /// Of the window of the aggregate that it reads.
+        grace_ms: i64,
+    },
+    /// So many milliseconds of event time after the first row of its key.
+    TimeLimit {
+        /// At least 0.
+        limit_ms: i64,
+    },
+}
+
+/// What a full [`Suppress`] does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The task stops as FAILED: nothing that was promised to be held back leaves early.
+    #[default]
+    Fail,
+    /// The oldest leave early. Only with a time limit.
+    EmitEarly,
+}
