@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use weir_core::ports::Position;
+use weir_core::ports::{Committed, Position};
 use weir_core::record::{RecordBatch, TopicName, TopicPartition};
 use weir_core::thread::{Effect, Event, Report, ReportKind, StreamThread, ThreadConfig, WallTime};
 use weir_core::topology::NodeKind;
