@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use weir_core::ports::{
-    CommitError, Connector, CreateFault, Digest, Incoming, Outgoing, Position, Processor, ProcessorSupplier, Transport,
-    TransportError,
+    CommitError, Committed, Connector, CreateFault, Digest, Incoming, Outgoing, Position, Processor, ProcessorSupplier,
+    Replay, Transport, TransportError,
 };
 use weir_core::record::TopicPartition;
 use weir_core::task::TaskId;
@@ -41,7 +41,7 @@ struct Tampered {
 }
 
 impl Transport for Tampered {
-    fn commit(&mut self, positions: &[Position]) -> Result<(), CommitError> {
+    fn commit(&mut self, positions: &[Position]) -> Result<Committed, CommitError> {
         let is_kept = |position: &&Position| match self.commits {
             Commits::AllPositions => true,
             Commits::NoPositions => false,
@@ -85,6 +85,18 @@ impl Transport for Tampered {
 
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
         self.honest.release(partitions)
+    }
+
+    fn replay(&mut self, from: &[Replay]) -> Result<(), TransportError> {
+        self.honest.replay(from)
+    }
+
+    fn stop_replay(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
+        self.honest.stop_replay(partitions)
+    }
+
+    fn purge(&mut self, before: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
+        self.honest.purge(before)
     }
 }
 
