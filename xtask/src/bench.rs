@@ -2,7 +2,6 @@
 //! run; a table of ratios in target/bench/report.md. `tests/bench/README.md` says how each figure is taken.
 
 mod embedded;
-mod host;
 mod measure;
 mod peers;
 mod swapping;

@@ -7,13 +7,13 @@ mod verdicts;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::http::Http;
+use crate::host::Host;
 use crate::kafka::Broker;
 use crate::process::run as run_command;
 use crate::step::step;
@@ -24,16 +24,16 @@ use verdicts::Verdicts;
 
 const LISTEN: &str = "127.0.0.1:8480";
 const ORDERS: u64 = 100_000;
+/// The first orders come as fast as they are taken, the others while versions are swapped.
+const BACKLOG: u64 = 50_000;
 /// Orders per second while versions are swapped.
 const SWAP_RATE: u64 = 10_000;
 /// Swaps, back and forth between two versions.
 const SWAPS: usize = 4;
 /// Between two swaps, so that each version does some work.
-const SWAP_PAUSE: Duration = Duration::from_millis(700);
-const READY_WAIT: Duration = Duration::from_secs(60);
+const SWAP_PAUSE: Duration = Duration::from_millis(400);
 /// Verdicts that have not come so long after the others never will.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
-const POLL: Duration = Duration::from_millis(20);
 
 /// Where the demo runs.
 enum Log {
@@ -68,7 +68,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
         ["--kafka", address] => Log::Kafka((*address).to_owned()),
         other => bail!("unknown: {}; usage: cargo xtask demo [--kafka [HOST:PORT]] [--once]", other.join(" ")),
     };
-    let mut host = Host::start(&log)?;
+    let mut host = start(&log)?;
     let is_right = show(&host)?;
     if once {
         host.stop()?;
@@ -81,8 +81,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     println!("            {} tail order-validations --from beginning --until-end | tail", weir().display());
     println!("            curl -T {} localhost:8480/api/v1/nodes/details/plugin", component().display());
     println!("  Ctrl-C ends it.");
-    host.child.wait().context("the host cannot be waited for")?;
-    Ok(())
+    host.wait()
 }
 
 fn weir() -> PathBuf {
@@ -93,80 +92,27 @@ fn component() -> PathBuf {
     paths::plugins().join("order-details.wasm")
 }
 
-/// A host of the example.
-struct Host {
-    child: Child,
-    http: Http,
-    folder: PathBuf,
-}
-
-impl Host {
-    fn start(log: &Log) -> Result<Self> {
-        let folder = paths::target().join("demo");
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+/// Starts a host of the example, with nothing in it where it holds the log itself.
+fn start(log: &Log) -> Result<Host> {
+    let folder = paths::target().join("demo");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let (topology, state) = (topology(&folder)?, folder.join("state"));
+    let mut command: Vec<String> =
+        [weir(), "run".into(), topology, "--state-dir".into(), state].map(|word| word.display().to_string()).into();
+    command.extend(["--listen", LISTEN].map(str::to_owned));
+    let place = match log.bootstrap() {
+        None => format!("embedded log in {}", folder.display()),
+        Some(bootstrap) => {
+            command.extend(["--bootstrap".to_owned(), bootstrap.clone()]);
+            format!("Kafka at {bootstrap}")
         }
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let topology = topology(&folder)?;
-        let output = fs::File::create(folder.join("host.log")).context("cannot write the host's log")?;
-        let mut command = Command::new(weir());
-        command.arg("run").arg(topology).arg("--state-dir").arg(folder.join("state")).args(["--listen", LISTEN]);
-        if let Some(bootstrap) = log.bootstrap() {
-            command.args(["--bootstrap", &bootstrap]);
-        }
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let begin = Instant::now();
-        let child = command.spawn().context("cannot start weir")?;
-        let mut host = Self { child, http: Http::new(LISTEN), folder };
-        host.wait_ready(begin + READY_WAIT)?;
-        println!("  weir      http://{LISTEN}   {}   exactly once   ready in {:.2} s", host.place(log), seconds(begin));
-        Ok(host)
-    }
-
-    fn place(&self, log: &Log) -> String {
-        match log.bootstrap() {
-            None => format!("embedded log in {}", self.folder.display()),
-            Some(bootstrap) => format!("Kafka at {bootstrap}"),
-        }
-    }
-
-    fn wait_ready(&mut self, deadline: Instant) -> Result<()> {
-        loop {
-            if self.http.get("/readyz").is_ok_and(|(status, _)| status == 200) {
-                return Ok(());
-            }
-            if let Some(status) = self.child.try_wait()? {
-                bail!("the host ended: {status}\n{}", self.log_end());
-            }
-            if Instant::now() > deadline {
-                bail!("the host is not ready after {READY_WAIT:?}\n{}", self.log_end());
-            }
-            thread::sleep(POLL);
-        }
-    }
-
-    fn log_end(&self) -> String {
-        let log = fs::read_to_string(self.folder.join("host.log")).unwrap_or_default();
-        crate::process::tail(&log)
-    }
-
-    /// SIGTERM: it commits and goes.
-    fn stop(&mut self) -> Result<()> {
-        run_command(Command::new("kill").arg(self.child.id().to_string()))?;
-        let status = self.child.wait()?;
-        if !status.success() {
-            bail!("the host ended badly: {status}\n{}", self.log_end());
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        // Already ended where all went well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    };
+    let host = Host::start(&command, LISTEN, folder.join("host.log"))?;
+    println!("  weir      http://{LISTEN}   {place}   exactly once   ready in {:.2} s", host.ready.as_secs_f64());
+    Ok(host)
 }
 
 /// The example's file, with the plugins where this build has put them.
@@ -190,20 +136,23 @@ fn show(host: &Host) -> Result<bool> {
         .spawn()
         .context("cannot start weir produce")?;
     let mut lines = producer.stdin.take().context("its input is piped")?;
-    let half = ORDERS / 2;
-    for number in 0..half {
+    for number in 0..BACKLOG {
         writeln!(lines, "{}", orders.line(number))?;
     }
     let swaps = thread::scope(|scope| {
         let swaps = scope.spawn(|| swap::back_and_forth(&host.http, &component(), SWAPS, SWAP_PAUSE));
         let paced = Instant::now();
-        for number in half..ORDERS {
-            let due = Duration::from_micros((number - half) * 1_000_000 / SWAP_RATE);
-            if let Some(early) = due.checked_sub(paced.elapsed()) {
+        for number in BACKLOG..ORDERS {
+            // Once the last swap is done, the rest may come as fast as it goes.
+            let due = Duration::from_micros((number - BACKLOG) * 1_000_000 / SWAP_RATE);
+            if let Some(early) = due.checked_sub(paced.elapsed())
+                && !swaps.is_finished()
+            {
                 thread::sleep(early);
             }
             writeln!(lines, "{}", orders.line(number)).context("weir produce ended")?;
         }
+        ensure!(swaps.is_finished(), "{} s of orders did not last for {SWAPS} swaps", (ORDERS - BACKLOG) / SWAP_RATE);
         swaps.join().map_err(|_| anyhow::anyhow!("the swaps panicked"))?
     })?;
     drop(lines);

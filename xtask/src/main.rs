@@ -5,6 +5,7 @@
 
 mod bench;
 mod demo;
+mod host;
 mod http;
 mod kafka;
 mod paths;

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::Bench;
-use super::host::Host;
 use super::measure::Figures;
 use super::peers::{LISTEN, topology_file};
+use crate::host::Host;
 use crate::paths;
 
 const LINES: u64 = 1000;
@@ -29,13 +29,14 @@ pub fn measure(bench: &Bench, orders: u64) -> Result<Figures> {
         let file = topology_file(topology, "embedded", topics, bench.folder())?;
         let weir = paths::target().join("release/weir").display().to_string();
         let state = state.display().to_string();
-        Ok([&weir, "run", &file, "--state-dir", &state, "--listen", LISTEN].map(str::to_owned).into())
+        Ok([&weir, "run", &file, "--state-dir", &state, "--listen", LISTEN, "--log", "warn"].map(str::to_owned).into())
     };
+    let log = |host: &str| bench.folder().join(format!("{host}.log"));
     // A host that reads another topic, so that the backlog stays one.
-    let loader = Host::start(&command("forward", ("idle", "orders"))?)?;
+    let loader = Host::start(&command("forward", ("idle", "orders"))?, LISTEN, log("loader"))?;
     load(orders)?;
     loader.stop()?;
-    let host = Host::start(&command("validate", ("orders", "validations"))?)?;
+    let host = Host::start(&command("validate", ("orders", "validations"))?, LISTEN, log("embedded"))?;
     let ready = host.ready;
     let (rate, total) = watch(&host)?;
     host.stop()?;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Bench;
-use super::host::Host;
 use super::measure::Figures;
-use super::peers::Peer;
+use super::peers::{LISTEN, Peer};
+use crate::host::Host;
 use crate::{paths, swap};
 
 const SWAPS: usize = 10;
@@ -18,7 +18,9 @@ pub fn measure(bench: &Bench, input: &str, round: usize) -> Result<Figures> {
     let group = format!("swap-{round}");
     let output = format!("{group}-out");
     bench.make_topic(&output)?;
-    let host = Host::start(&Peer::Weir.command("validate", &group, (input, &output), bench)?)?;
+    let mut command = Peer::Weir.command("validate", &group, (input, &output), bench)?;
+    command.extend(["--log", "warn"].map(str::to_owned));
+    let host = Host::start(&command, LISTEN, bench.folder().join(format!("{group}.log")))?;
     let swaps = swap::back_and_forth(&host.http, &paths::plugins().join("order-details.wasm"), SWAPS, PAUSE)?;
     let (taken, end) = host.progress()?;
     host.stop()?;

@@ -1,5 +1,7 @@
-//! A host under measurement that we ask ourselves: where no peer does the work, there is nothing to measure from outside.
+//! A host on this machine, as demo and benchmarks need one: started, asked over REST, stopped.
 
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,11 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::peers::LISTEN;
 use crate::http::Http;
-use crate::process::run as run_command;
+use crate::process::{run as run_command, tail};
 
 const READY_WAIT: Duration = Duration::from_secs(60);
+/// Between two looks at `/readyz`: as exactly is [`Host::ready`] known.
 const POLL: Duration = Duration::from_millis(10);
 
 /// A running host. Dropped, it is killed.
@@ -20,20 +22,25 @@ pub struct Host {
     pub http: Http,
     /// From the start of the process to `/readyz`.
     pub ready: Duration,
+    log: PathBuf,
 }
 
 impl Host {
-    /// Starts `command` and waits until it is ready.
-    pub fn start(command: &[String]) -> Result<Self> {
+    /// Starts `command`, which listens on `listen`, and waits until it is ready. What it prints goes to the file `log`.
+    pub fn start(command: &[String], listen: &str, log: PathBuf) -> Result<Self> {
         let (program, arguments) = command.split_first().context("which command?")?;
-        let begin = Instant::now();
+        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut process = Command::new(program);
-        process.args(arguments).args(["--log", "warn"]).stdin(Stdio::null()).stdout(Stdio::null());
+        process.args(arguments).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let begin = Instant::now();
         let child = process.spawn().with_context(|| format!("cannot start {program}"))?;
-        let mut host = Self { child, http: Http::new(LISTEN), ready: Duration::ZERO };
+        let mut host = Self { child, http: Http::new(listen), ready: Duration::ZERO, log };
         while !host.http.get("/readyz").is_ok_and(|(status, _)| status == 200) {
-            if begin.elapsed() > READY_WAIT || host.child.try_wait()?.is_some() {
-                bail!("the host is not ready: {}", command.join(" "));
+            if let Some(status) = host.child.try_wait()? {
+                bail!("the host ended: {status}\n{}", log_end(&host.log));
+            }
+            if begin.elapsed() > READY_WAIT {
+                bail!("the host is not ready after {READY_WAIT:?}\n{}", log_end(&host.log));
             }
             thread::sleep(POLL);
         }
@@ -51,10 +58,18 @@ impl Host {
         Ok((sum("offset"), sum("end")))
     }
 
-    /// SIGTERM, and waits for the end.
+    /// SIGTERM: it commits and goes.
     pub fn stop(mut self) -> Result<()> {
         run_command(Command::new("kill").arg(self.child.id().to_string()))?;
-        self.child.wait()?;
+        self.wait()
+    }
+
+    /// Waits until it ends, by whomever it is told to.
+    pub fn wait(&mut self) -> Result<()> {
+        let status = self.child.wait().context("the host cannot be waited for")?;
+        if !status.success() {
+            bail!("the host ended badly: {status}\n{}", log_end(&self.log));
+        }
         Ok(())
     }
 }
@@ -65,4 +80,8 @@ impl Drop for Host {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn log_end(log: &Path) -> String {
+    tail(&fs::read_to_string(log).unwrap_or_default())
 }
