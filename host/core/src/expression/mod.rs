@@ -78,7 +78,7 @@ pub enum Datum {
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
-    /// A list or a map, as JSON text.
+    /// A list or a map as JSON text, or a whole number beyond [`Datum::Int`].
     Json(String),
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{PluginRef, Span, TopicIndex};
+use super::{Format, PluginRef, Span, TopicIndex};
 use crate::expression::{Mapping, Reduction};
 
 /// Index of a store in [`Topology::stores`](super::Topology).
@@ -74,13 +74,17 @@ impl fmt::Display for StoreKind {
     }
 }
 
-/// New key, value or timestamp of a row, by expressions.
+/// New keys and values of rows, by expressions.
 #[derive(Clone, Debug)]
 pub struct Map {
     /// None: the key stays.
     pub key: Option<Arc<dyn Mapping>>,
+    /// What a new key is written as.
+    pub key_format: Format,
     /// None: the value stays.
     pub value: Option<Arc<dyn Mapping>>,
+    /// What a new value is written as.
+    pub value_format: Format,
 }
 
 /// Rows of a key, folded into one value for each key and window.
@@ -94,6 +98,8 @@ pub struct Aggregate {
     pub window: Option<Window>,
     /// When results leave.
     pub emit: Emit,
+    /// What results are written as; a reduction's `aggregate` has it too.
+    pub value_format: Format,
 }
 
 /// Output of an aggregate that carries its results.
@@ -196,7 +202,7 @@ pub struct Suppress {
 pub enum SuppressUntil {
     /// Once its window takes no more rows: end and grace are past, by the highest timestamp that the node has seen.
     WindowCloses {
-        /// Of the window of the aggregate that it reads.
+        /// How long after its end a window takes rows: the grace of the aggregate that it reads, with the gap of sessions.
         grace_ms: i64,
     },
     /// So many milliseconds of event time after the first row of its key.
