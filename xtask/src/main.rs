@@ -8,6 +8,7 @@ mod demo;
 mod host;
 mod http;
 mod kafka;
+mod oracle;
 mod paths;
 mod plugins;
 mod port;
@@ -24,7 +25,7 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  setup                                  install what is missing: a wasm32 target, libraries, a JRE, Python tools
+  setup                                  install what is missing: a wasm32 target, libraries, Java, Python tools
   plugins                                build every plugin into target/plugins/NAME.wasm
   kafka start [--port P] [--dir D]       a single-node Apache Kafka; its ports are P to P+3 (default 19092)
   kafka stop [--port P] [--dir D]        stop it; its data stays in D (default target/kafka-P)
@@ -50,7 +51,10 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["setup"] => setup::run(),
+        ["setup"] => {
+            setup::run()?;
+            oracle::prepare()
+        }
         ["plugins"] => {
             setup::run()?;
             plugins::run()

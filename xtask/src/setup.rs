@@ -13,6 +13,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::kafka;
+use crate::paths::find_program;
 
 /// Everything that building, testing and measuring Weir needs.
 pub fn run() -> Result<()> {
@@ -23,4 +24,12 @@ pub fn run() -> Result<()> {
     python::install_missing()?;
     println!("==> setup    all there ({:.1} s)", begin.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// A Java compiler, which only the tests need.
+pub fn install_jdk() -> Result<()> {
+    if find_program("javac").is_some() {
+        return Ok(());
+    }
+    debian::install(&["default-jdk-headless"])
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::kafka::Broker;
 use crate::process::{run as run_command, shown};
 use crate::step::{is_terminal, step};
-use crate::{paths, plugins, setup};
+use crate::{oracle, paths, plugins, setup};
 
 /// How long the tests themselves may run: a test that hangs must not hang whoever waits for the answer.
 const TESTS_WAIT: Duration = Duration::from_secs(40 * 60);
@@ -19,6 +19,7 @@ const TESTS_WAIT: Duration = Duration::from_secs(40 * 60);
 pub fn run(filter: Option<&str>) -> Result<()> {
     let begin = Instant::now();
     setup::run()?;
+    oracle::prepare()?;
     if filter.is_none() {
         step("format", "cargo fmt --check", || run_command(cargo("fmt").args(["--all", "--check"])))?;
         let lint = "cargo clippy --release --workspace --all-targets, warnings are errors";
@@ -90,7 +91,7 @@ impl Count {
 fn run_tests(filter: Option<&str>, kafka: &str) -> Result<Count> {
     let mut command = cargo("test");
     command.args(["--release", "--workspace", "--no-fail-fast"]).args(filter);
-    command.env("WEIR_TEST_KAFKA", kafka);
+    command.env("WEIR_TEST_KAFKA", kafka).env("WEIR_ORACLE", oracle::classpath()?);
     command.env("WEIR_BIN", paths::target().join("release/weir")).env("WEIR_PLUGINS", paths::plugins());
     let mut child = command
         .stdin(Stdio::null())

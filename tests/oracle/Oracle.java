@@ -1,0 +1,247 @@
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.*;
+import java.util.function.Function;
+import org.apache.kafka.common.serialization.*;
+import org.apache.kafka.common.utils.Bytes;
+import org.apache.kafka.streams.*;
+import org.apache.kafka.streams.kstream.*;
+import org.apache.kafka.streams.state.*;
+import org.apache.kafka.streams.test.TestRecord;
+
+/**
+ * What Kafka Streams itself answers.
+ *
+ * <p>Standard input: one line of configuration, then lines {topic, key, value, ts} or {advance: ms}; an empty line ends
+ * the case, and the next may follow. Standard output: every record that the topology emits, in order, {key, value, ts};
+ * a windowed key is `key@start/end`. Each answer ends with {end: number of the case}. Where Kafka Streams itself
+ * throws: {fails: reason}, and the rest of the case is left out.
+ *
+ * <p>Input topics are `left` and `right`; keys and values are strings or null; caching is off.
+ */
+public class Oracle {
+    static final ObjectMapper JSON = new ObjectMapper();
+    static final Serde<String> S = Serdes.String();
+    static final Consumed<String, String> WITH = Consumed.with(S, S);
+    static final Grouped<String, String> GROUPED = Grouped.with(S, S);
+    static final ValueJoiner<String, String, String> PAIR = (a, b) -> a + "|" + b;
+    static final Initializer<String> EMPTY = () -> "";
+    static final Aggregator<String, String, String> ADD = (k, v, a) -> a + v + ";";
+
+    final PrintStream out = new PrintStream(System.out, false, StandardCharsets.UTF_8);
+
+    static Duration ms(JsonNode c, String name, long otherwise) {
+        return Duration.ofMillis(c.path(name).asLong(otherwise));
+    }
+
+    static Materialized<String, String, KeyValueStore<Bytes, byte[]>> table(String store) {
+        return Materialized.<String, String, KeyValueStore<Bytes, byte[]>>as(store).withKeySerde(S).withValueSerde(S);
+    }
+
+    static void build(StreamsBuilder b, JsonNode c) {
+        String how = c.path("how").asText("inner");
+        switch (c.get("op").asText()) {
+            case "aggregate" -> aggregate(b.stream("left", WITH).groupByKey(GROUPED), c);
+            case "reduce" ->
+                out(b.stream("left", WITH).groupByKey(GROUPED).reduce((a, v) -> a + v, table("store")).toStream());
+            case "rekey-count" -> rekeyCount(b);
+            case "cogroup" -> cogroup(b);
+            case "table-aggregate" -> tableAggregate(b);
+            case "table-filter" -> {
+                var t = b.table("left", WITH, table("store"));
+                out(t.filter((k, v) -> v.length() % 2 == 0, table("even")).toStream());
+            }
+            case "stream-stream" -> streamStream(b, c, how);
+            case "stream-table" -> streamTable(b, c, how);
+            case "stream-global" -> streamGlobal(b, how);
+            case "table-table" -> tableTable(b, how);
+            case "foreign-key" -> foreignKey(b, how);
+            default -> throw new IllegalArgumentException(c.get("op").asText());
+        }
+    }
+
+    static void aggregate(KGroupedStream<String, String> g, JsonNode c) {
+        boolean close = c.path("emit").asText("update").equals("close");
+        EmitStrategy emit = close ? EmitStrategy.onWindowClose() : EmitStrategy.onWindowUpdate();
+        Duration size = ms(c, "size", 10000), grace = ms(c, "grace", 0);
+        switch (c.path("window").asText("none")) {
+            case "none" -> out(g.aggregate(EMPTY, ADD, table("store")).toStream());
+            case "session" -> {
+                var store = Materialized.<String, String, SessionStore<Bytes, byte[]>>as("store");
+                store = store.withKeySerde(S).withValueSerde(S);
+                if (c.has("retention")) store = store.withRetention(ms(c, "retention", 0));
+                SessionWindows w = SessionWindows.ofInactivityGapAndGrace(ms(c, "gap", 5000), grace);
+                windowed(g.windowedBy(w).emitStrategy(emit).aggregate(EMPTY, ADD, (k, x, y) -> x + y, store), c);
+            }
+            case "sliding" -> {
+                SlidingWindows w = SlidingWindows.ofTimeDifferenceAndGrace(size, grace);
+                windowed(g.windowedBy(w).emitStrategy(emit).aggregate(EMPTY, ADD, windowStore(c)), c);
+            }
+            default -> {
+                TimeWindows w = TimeWindows.ofSizeAndGrace(size, grace);
+                if (c.get("window").asText().equals("hopping")) w = w.advanceBy(ms(c, "advance", 5000));
+                windowed(g.windowedBy(w).emitStrategy(emit).aggregate(EMPTY, ADD, windowStore(c)), c);
+            }
+        }
+    }
+
+    static Materialized<String, String, WindowStore<Bytes, byte[]>> windowStore(JsonNode c) {
+        var store = Materialized.<String, String, WindowStore<Bytes, byte[]>>as("store");
+        store = store.withKeySerde(S).withValueSerde(S);
+        return c.has("retention") ? store.withRetention(ms(c, "retention", 0)) : store;
+    }
+
+    static void windowed(KTable<Windowed<String>, String> t, JsonNode c) {
+        if (c.has("suppress")) {
+            var buffer = Suppressed.BufferConfig.unbounded();
+            t = c.get("suppress").asText().equals("close") ? t.suppress(Suppressed.untilWindowCloses(buffer))
+                : t.suppress(Suppressed.untilTimeLimit(ms(c, "suppress", 0), buffer));
+        }
+        out(t.toStream((w, v) -> w.key() + "@" + w.window().start() + "/" + w.window().end()));
+    }
+
+    static void rekeyCount(StreamsBuilder b) {
+        var store = Materialized.<String, Long, KeyValueStore<Bytes, byte[]>>as("count");
+        var byFirst = b.stream("left", WITH).selectKey((k, v) -> v == null ? null : v.split(":")[0]);
+        var count = byFirst.groupByKey(GROUPED).count(store.withKeySerde(S).withValueSerde(Serdes.Long()));
+        out(count.toStream().mapValues(n -> n == null ? null : n.toString()));
+    }
+
+    static void cogroup(StreamsBuilder b) {
+        var left = b.stream("left", WITH).groupByKey(GROUPED).<String>cogroup((k, v, a) -> a + "L" + v);
+        var both = left.cogroup(b.stream("right", WITH).groupByKey(GROUPED), (k, v, a) -> a + "R" + v);
+        out(both.aggregate(EMPTY, table("store")).toStream());
+    }
+
+    static void tableAggregate(StreamsBuilder b) {
+        var t = b.table("left", WITH, table("store"));
+        var grouped = t.groupBy((k, v) -> KeyValue.pair(v.split(":")[0], v), GROUPED);
+        out(grouped.aggregate(EMPTY, (k, v, a) -> a + "+" + v, (k, v, a) -> a + "-" + v, table("agg")).toStream());
+    }
+
+    static void streamStream(StreamsBuilder b, JsonNode c, String how) {
+        KStream<String, String> l = b.stream("left", WITH), r = b.stream("right", WITH);
+        Duration before = ms(c, "before", 5000);
+        JoinWindows w = JoinWindows.ofTimeDifferenceAndGrace(before, ms(c, "grace", 0));
+        w = w.before(before).after(ms(c, "after", 5000));
+        var with = StreamJoined.with(S, S, S);
+        out(switch (how) {
+            case "left" -> l.leftJoin(r, PAIR, w, with);
+            case "outer" -> l.outerJoin(r, PAIR, w, with);
+            default -> l.join(r, PAIR, w, with);
+        });
+    }
+
+    static void streamTable(StreamsBuilder b, JsonNode c, String how) {
+        KStream<String, String> l = b.stream("left", WITH);
+        Joined<String, String, String> with = Joined.with(S, S, S);
+        KTable<String, String> t;
+        if (c.has("history")) {
+            var versioned = Stores.persistentVersionedKeyValueStore("store", ms(c, "history", 0));
+            t = b.table("right", WITH, Materialized.<String, String>as(versioned).withKeySerde(S).withValueSerde(S));
+            if (c.has("grace")) with = with.withGracePeriod(ms(c, "grace", 0));
+        } else {
+            t = b.table("right", WITH, table("store"));
+        }
+        out(how.equals("left") ? l.leftJoin(t, PAIR, with) : l.join(t, PAIR, with));
+    }
+
+    static void streamGlobal(StreamsBuilder b, String how) {
+        KStream<String, String> l = b.stream("left", WITH);
+        GlobalKTable<String, String> t = b.globalTable("right", WITH, table("store"));
+        KeyValueMapper<String, String, String> by = (k, v) -> v == null ? null : v.split(":")[0];
+        out(how.equals("left") ? l.leftJoin(t, by, PAIR) : l.join(t, by, PAIR));
+    }
+
+    static void tableTable(StreamsBuilder b, String how) {
+        KTable<String, String> l = b.table("left", WITH, table("store")), r = b.table("right", WITH, table("store2"));
+        out((switch (how) {
+            case "left" -> l.leftJoin(r, PAIR);
+            case "outer" -> l.outerJoin(r, PAIR);
+            default -> l.join(r, PAIR);
+        }).toStream());
+    }
+
+    static void foreignKey(StreamsBuilder b, String how) {
+        KTable<String, String> l = b.table("left", WITH, table("store")), r = b.table("right", WITH, table("store2"));
+        Function<String, String> fk = v -> v.split(":")[0];
+        var store = table("joined");
+        out((how.equals("left") ? l.leftJoin(r, fk, PAIR, store) : l.join(r, fk, PAIR, store)).toStream());
+    }
+
+    static void out(KStream<String, String> s) {
+        s.to("out", Produced.with(S, S));
+    }
+
+    static Properties properties(int number) {
+        Properties p = new Properties();
+        p.put("application.id", "oracle" + number);
+        p.put("bootstrap.servers", "none:1");
+        p.put("statestore.cache.max.bytes", "0");
+        p.put("state.dir", System.getProperty("java.io.tmpdir") + "/oracle-" + ProcessHandle.current().pid());
+        // Final results at each record, not once a second of wall-clock time.
+        p.put(StreamsConfig.InternalConfig.EMIT_INTERVAL_MS_KSTREAMS_OUTER_JOIN_SPURIOUS_RESULTS_FIX, "0");
+        p.put(StreamsConfig.InternalConfig.EMIT_INTERVAL_MS_KSTREAMS_WINDOWED_AGGREGATION, "0");
+        return p;
+    }
+
+    void answer(JsonNode config, int number, BufferedReader in) throws IOException {
+        StreamsBuilder b = new StreamsBuilder();
+        try {
+            build(b, config);
+        } catch (RuntimeException e) {
+            fails(e, in);
+            return;
+        }
+        Properties p = properties(number);
+        try (TopologyTestDriver driver = new TopologyTestDriver(b.build(p), p, Instant.ofEpochMilli(0))) {
+            Map<String, TestInputTopic<String, String>> topics = new HashMap<>();
+            var results = driver.createOutputTopic("out", S.deserializer(), S.deserializer());
+            for (String line; (line = in.readLine()) != null && !line.isBlank(); ) {
+                JsonNode r = JSON.readTree(line);
+                try {
+                    if (r.has("advance")) driver.advanceWallClockTime(Duration.ofMillis(r.get("advance").asLong()));
+                    else topics.computeIfAbsent(r.get("topic").asText(),
+                        t -> driver.createInputTopic(t, S.serializer(), S.serializer())).pipeInput(
+                        r.get("key").textValue(), r.get("value").textValue(), r.get("ts").asLong());
+                } catch (RuntimeException e) {
+                    fails(e, in);
+                    return;
+                }
+                while (!results.isEmpty()) {
+                    TestRecord<String, String> t = results.readRecord();
+                    ObjectNode j = JSON.createObjectNode();
+                    out.println(j.put("key", t.key()).put("value", t.value()).put("ts", t.timestamp()));
+                }
+            }
+        }
+    }
+
+    /** Kafka Streams itself fails on some inputs: the rest of the case is skipped. */
+    void fails(RuntimeException e, BufferedReader in) throws IOException {
+        Throwable c = e;
+        while (c.getCause() != null) c = c.getCause();
+        out.println(JSON.createObjectNode().put("fails", c.toString()));
+        for (String line; (line = in.readLine()) != null && !line.isBlank(); ) { }
+    }
+
+    public static void main(String[] a) throws Exception {
+        Oracle oracle = new Oracle();
+        BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        int number = 0;
+        for (String line; (line = in.readLine()) != null; ) {
+            if (line.isBlank()) continue;
+            oracle.answer(JSON.readTree(line), number, in);
+            oracle.out.println(JSON.createObjectNode().put("end", number++));
+            oracle.out.flush();
+        }
+    }
+}
