@@ -3,11 +3,12 @@
 //! Must not know: how the host works inside. It is the binary `weir`, met over its command line, REST and Kafka.
 //! A component per file, with its own tests beside it; the end-to-end tests are in `tests/tests`, a file per law.
 //!
-//! `cargo xtask test` sets what these read: `WEIR_TEST_KAFKA`, `WEIR_BIN`, `WEIR_PLUGINS`.
+//! `cargo xtask test` sets what these read: `WEIR_TEST_KAFKA`, `WEIR_BIN`, `WEIR_PLUGINS`, `WEIR_ORACLE`.
 
 pub mod checker;
 pub mod host;
 pub mod kafka;
+pub mod oracle;
 pub mod orders;
 pub mod proxy;
 pub mod wait;
@@ -15,4 +16,5 @@ pub mod wait;
 pub use checker::{ExactlyOnceChecker, Expected, Output, Violation};
 pub use host::{HostOptions, WeirHost};
 pub use kafka::{Isolation, Kafka, Row, TopicReader};
+pub use oracle::Oracle;
 pub use proxy::{Action, ApiKey, Direction, KafkaProxy, Rule, RuleHandle};

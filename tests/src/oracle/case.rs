@@ -1,0 +1,171 @@
+//! A case: what is done, and the rows that it is done to.
+
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+
+/// An operation and its input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "its parts")]
+pub struct Case {
+    pub operation: Operation,
+    pub inputs: Vec<Input>,
+}
+
+/// What is done to the input topic `left`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// For each key the text `value;` of all its rows.
+    Aggregate,
+    /// For each key the values of all its rows, one after the other.
+    Reduce,
+    /// The number of rows for each first part of the value, up to `:`.
+    RekeyCount,
+    /// As [`Operation::Aggregate`], for each key and window.
+    Windowed(Windowed),
+}
+
+/// A windowed aggregate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "Kafka Streams' terms")]
+pub struct Windowed {
+    pub window: WindowKind,
+    pub grace_ms: i64,
+    /// None: the default of Kafka Streams.
+    pub retention_ms: Option<i64>,
+    pub emit: Emit,
+}
+
+/// The windows that a row belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "Kafka Streams' terms")]
+pub enum WindowKind {
+    Tumbling { size_ms: i64 },
+    Hopping { size_ms: i64, advance_ms: i64 },
+    Sliding { difference_ms: i64 },
+    Session { gap_ms: i64 },
+}
+
+/// When results leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emit {
+    /// With each row.
+    Update,
+    /// Once the window has closed.
+    Close,
+    /// With each row, then held back by a suppress node until the window has closed.
+    SuppressUntilClose,
+    /// With each row, then held back by a suppress node for so many milliseconds.
+    SuppressFor(i64),
+}
+
+/// What a case puts in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a record's fields")]
+pub enum Input {
+    Row {
+        key: Option<String>,
+        value: Option<String>,
+        at: i64,
+    },
+    /// The wall clock moves on by so many milliseconds.
+    Advance(i64),
+}
+
+/// A record that comes out. A windowed key is `key@start/end`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a record's fields")]
+pub struct Record {
+    pub key: Option<String>,
+    pub value: Option<String>,
+    pub at: i64,
+}
+
+/// All that comes out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// In order.
+    pub records: Vec<Record>,
+    /// Kafka Streams itself failed there: the records are those up to the row that it failed at.
+    pub fails: Option<String>,
+}
+
+impl Case {
+    /// As the oracle reads it.
+    #[must_use]
+    pub fn question(&self) -> String {
+        let mut text = format!("{}\n", self.operation.config());
+        for input in &self.inputs {
+            let line = match input {
+                Input::Row { key, value, at } => json!({ "topic": "left", "key": key, "value": value, "ts": at }),
+                Input::Advance(ms) => json!({ "advance": ms }),
+            };
+            text.push_str(&format!("{line}\n"));
+        }
+        text.push('\n');
+        text
+    }
+}
+
+impl Operation {
+    fn config(&self) -> Value {
+        match self {
+            Self::Aggregate => json!({ "op": "aggregate" }),
+            Self::Reduce => json!({ "op": "reduce" }),
+            Self::RekeyCount => json!({ "op": "rekey-count" }),
+            Self::Windowed(windowed) => Value::Object(windowed.config()),
+        }
+    }
+}
+
+impl Windowed {
+    fn config(&self) -> Map<String, Value> {
+        let mut config = Map::new();
+        let mut set = |name: &str, value: Value| config.insert(name.to_owned(), value);
+        set("op", "aggregate".into());
+        match self.window {
+            WindowKind::Tumbling { size_ms } => {
+                set("window", "tumbling".into());
+                set("size", size_ms.into());
+            }
+            WindowKind::Hopping { size_ms, advance_ms } => {
+                set("window", "hopping".into());
+                set("size", size_ms.into());
+                set("advance", advance_ms.into());
+            }
+            WindowKind::Sliding { difference_ms } => {
+                set("window", "sliding".into());
+                set("size", difference_ms.into());
+            }
+            WindowKind::Session { gap_ms } => {
+                set("window", "session".into());
+                set("gap", gap_ms.into());
+            }
+        }
+        set("grace", self.grace_ms.into());
+        if let Some(retention_ms) = self.retention_ms {
+            set("retention", retention_ms.into());
+        }
+        match self.emit {
+            Emit::Update => {}
+            Emit::Close => drop(set("emit", "close".into())),
+            Emit::SuppressUntilClose => drop(set("suppress", "close".into())),
+            Emit::SuppressFor(limit_ms) => drop(set("suppress", limit_ms.into())),
+        }
+        config
+    }
+}
+
+/// As a person reads it in a failure; the lines can be given to the oracle by hand.
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.question().trim_end())
+    }
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |text: &Option<String>| text.clone().unwrap_or_else(|| "null".to_owned());
+        write!(f, "{} = {} @ {}", show(&self.key), show(&self.value), self.at)
+    }
+}
