@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, Message, OwnedHeaders};
+use rdkafka::metadata::Metadata;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset};
@@ -20,6 +21,12 @@ use crate::status::{Status, Watch, lock};
 
 /// How long a request may take.
 const REQUEST_WAIT: Duration = Duration::from_secs(5);
+/// After which time a request looks why it is not answered yet.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// How long to wait for the next event about a connection.
+const EVENT_WAIT: Duration = Duration::from_millis(5);
+/// Such events that are heard at once, at most.
+const EVENTS_MAX: usize = 100;
 /// How long an append may take: librdkafka repeats it until then.
 const APPEND_WAIT: Duration = Duration::from_secs(30);
 /// How long the appender waits for news at a time.
@@ -55,9 +62,22 @@ impl KafkaClient {
 
     /// What a request's failure is: the outage where one is known.
     fn retriable(&self, what: &str, error: &KafkaError) -> TransportError {
-        // Serves error events, which say more than a time-out.
-        let _event = self.looker.poll(Duration::ZERO);
+        // Serves error events, which say more than a time-out. The first is seldom the one that tells why.
+        let _served = (0..EVENTS_MAX).take_while(|_| self.looker.poll(EVENT_WAIT).is_some()).count();
         TransportError::Retriable(self.status.outage().unwrap_or_else(|| format!("{what}: {error}")))
+    }
+
+    /// What the brokers say of `topic`. An outage that is new is told soon, for it seldom ends within a request's time.
+    fn metadata(&self, topic: &TopicName) -> Result<Metadata, TransportError> {
+        let ask = |wait| {
+            let asked = self.looker.fetch_metadata(Some(topic.as_str()), wait);
+            asked.map(|it| self.answered(it)).map_err(|error| self.retriable("topics cannot be read", &error))
+        };
+        let known = self.status.outage();
+        ask(FIRST_WAIT).or_else(|failed| match self.status.outage() {
+            Some(outage) if known.as_ref() != Some(&outage) => Err(failed),
+            _ => ask(REQUEST_WAIT),
+        })
     }
 
     fn answered<T>(&self, value: T) -> T {
@@ -70,11 +90,7 @@ impl Client for KafkaClient {
     fn partitions(&self, topics: &[TopicName]) -> Result<BTreeMap<TopicName, i32>, TransportError> {
         let mut found = BTreeMap::new();
         for topic in topics {
-            let metadata = self
-                .looker
-                .fetch_metadata(Some(topic.as_str()), REQUEST_WAIT)
-                .map_err(|error| self.retriable("topics cannot be read", &error))?;
-            self.status.clear();
+            let metadata = self.metadata(topic)?;
             let Some(entry) = metadata.topics().iter().find(|entry| entry.name() == topic.as_str()) else { continue };
             match entry.error() {
                 None => {

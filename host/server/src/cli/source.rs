@@ -30,7 +30,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     })
 }
 
-/// How often a broker is asked before it counts as unreachable: why it is becomes known only after the first time.
+/// How often a broker is asked before it counts as unreachable: one that has just started may refuse at first.
 const TRIES_MAX: usize = 3;
 
 /// How long to wait in between.
