@@ -28,6 +28,11 @@ const READ_WAIT: Duration = Duration::from_secs(30);
 /// How often a producer at a given rate looks at the clock.
 const PACE: Duration = Duration::from_millis(2);
 
+/// Who may come to [`Kafka::sasl_address`].
+pub const USER: &str = "weir";
+/// The password of [`USER`].
+pub const PASSWORD: &str = "right";
+
 /// What a reader sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
@@ -81,6 +86,11 @@ impl Kafka {
     /// The address for clients that go to the broker without a proxy.
     pub fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    /// The address for clients that say who they are, as [`USER`] with [`PASSWORD`].
+    pub fn sasl_address(&self) -> String {
+        SocketAddr::new(self.address.ip(), self.address.port() + 4).to_string()
     }
 
     /// A proxy for those that shall be disturbed. There is one at a time: a second waits for the first one's end.

@@ -5,6 +5,7 @@
 //!
 //! `cargo xtask test` sets what these read: `WEIR_TEST_KAFKA`, `WEIR_BIN`, `WEIR_PLUGINS`, `WEIR_ORACLE`.
 
+pub mod application;
 pub mod checker;
 pub mod host;
 pub mod kafka;
@@ -13,6 +14,7 @@ pub mod orders;
 pub mod proxy;
 pub mod wait;
 
+pub use application::Application;
 pub use checker::{ExactlyOnceChecker, Expected, Output, Violation};
 pub use host::{HostOptions, WeirHost};
 pub use kafka::{Isolation, Kafka, Row, TopicReader};

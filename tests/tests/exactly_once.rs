@@ -4,15 +4,13 @@
 //! once, under its key, in the order of its key. Moments are random; `WEIR_SEED` repeats the choice of them, not the timing.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use tempfile::TempDir;
+use weir_tests::application::Application;
 use weir_tests::host::{HostOptions, WeirHost};
-use weir_tests::kafka::{Isolation, Kafka};
-use weir_tests::orders;
+use weir_tests::kafka::Isolation;
 use weir_tests::proxy::{Action, ApiKey, Direction, Rule};
 
 const READY_WAIT: Duration = Duration::from_secs(60);
@@ -21,58 +19,9 @@ const VERDICTS_WAIT: Duration = Duration::from_secs(90);
 /// The group expels a member that was not heard of for so long.
 const SESSION_TIMEOUT_MS: u64 = 6_000;
 
-/// One application on topics of its own.
-struct Application {
-    kafka: Kafka,
-    name: String,
-    folder: TempDir,
-}
-
-impl Application {
-    fn new(name: &str) -> Result<Self> {
-        let kafka = Kafka::from_env()?;
-        let application = Self { name: kafka.unique(name), kafka, folder: tempfile::tempdir()? };
-        application.kafka.create_topic(&application.input(), 4)?;
-        application.kafka.create_topic(&application.output(), 4)?;
-        let text = orders::topology(&application.name, &application.input(), &application.output(), 4);
-        std::fs::write(application.topology(), text)?;
-        Ok(application)
-    }
-
-    fn input(&self) -> String {
-        format!("{}-orders", self.name)
-    }
-
-    fn output(&self) -> String {
-        format!("{}-validations", self.name)
-    }
-
-    fn topology(&self) -> PathBuf {
-        self.folder.path().join("topology.yaml")
-    }
-
-    /// A host with a state directory of its own: `host` names both.
-    fn host(&self, host: &str) -> HostOptions {
-        HostOptions::new(self.topology(), self.state_dir(host))
-            .bootstrap(self.kafka.address())
-            .kafka_property("session.timeout.ms", &SESSION_TIMEOUT_MS.to_string())
-    }
-
-    fn state_dir(&self, host: &str) -> PathBuf {
-        Path::new(self.folder.path()).join(host)
-    }
-
-    /// Puts orders in at `rate` per second, beside what else happens.
-    fn produce(&self, orders: Range<u64>, rate: u64) -> JoinHandle<Result<()>> {
-        let (kafka, input) = (self.kafka.clone(), self.input());
-        thread::spawn(move || kafka.produce_orders(&input, orders, Some(rate)))
-    }
-
-    fn check(&self, numbers: Range<u64>) -> Result<()> {
-        let summary = orders::judge(&self.kafka, &self.output(), numbers, VERDICTS_WAIT)?;
-        println!("{}: {} verdicts, each exactly once", self.name, summary.answered);
-        Ok(())
-    }
+/// A host that the group expels soon.
+fn member(application: &Application, host: &str) -> HostOptions {
+    application.host(host).kafka_property("session.timeout.ms", &SESSION_TIMEOUT_MS.to_string())
 }
 
 /// Random moments; what they are is told by the seed.
@@ -106,9 +55,9 @@ fn every_verdict_comes_exactly_once_while_hosts_are_killed() -> Result<()> {
     const ORDERS: u64 = 200_000;
     const KILLS_ALONE: usize = 8;
     const KILLS_BESIDE: usize = 4;
-    let application = Application::new("kills")?;
+    let application = Application::of_orders("kills")?;
     let mut moments = Moments::new();
-    let mut first = WeirHost::start_ready(&application.host("a"), READY_WAIT)?;
+    let mut first = WeirHost::start_ready(&member(&application, "a"), READY_WAIT)?;
     let producer = application.produce(0..ORDERS, 5_000);
     // Alone, what is open after the kill was open at the kill.
     let mut open_at_kill = 0;
@@ -116,20 +65,20 @@ fn every_verdict_comes_exactly_once_while_hosts_are_killed() -> Result<()> {
         moments.wait(300..1500);
         first.kill()?;
         open_at_kill += usize::from(application.kafka.has_open_transaction(&application.output())?);
-        first = WeirHost::start_ready(&application.host("a"), READY_WAIT)?;
+        first = WeirHost::start_ready(&member(&application, "a"), READY_WAIT)?;
     }
     // Two hosts: each kill moves partitions to the one that stays, each start moves some back. Some are started anew at
     // once, some after the group has given their partitions away.
-    let mut hosts = [Some(first), Some(WeirHost::start_ready(&application.host("b"), READY_WAIT)?)];
+    let mut hosts = [Some(first), Some(WeirHost::start_ready(&member(&application, "b"), READY_WAIT)?)];
     for kill in 0..KILLS_BESIDE {
         moments.wait(1000..4000);
         let host = &mut hosts[kill % 2];
         host.take().map(WeirHost::kill).transpose()?;
         moments.wait(10..SESSION_TIMEOUT_MS + 3000);
-        *host = Some(WeirHost::start_ready(&application.host(["a", "b"][kill % 2]), READY_WAIT)?);
+        *host = Some(WeirHost::start_ready(&member(&application, ["a", "b"][kill % 2]), READY_WAIT)?);
     }
     join(producer)?;
-    application.check(0..ORDERS)?;
+    application.check(0..ORDERS, VERDICTS_WAIT)?;
     println!(
         "{} kills, {open_at_kill} of the {KILLS_ALONE} alone with an open transaction",
         KILLS_ALONE + KILLS_BESIDE
@@ -144,14 +93,14 @@ fn every_verdict_comes_exactly_once_while_hosts_are_killed() -> Result<()> {
 #[test]
 fn a_zombie_that_wakes_after_its_partitions_moved_commits_nothing() -> Result<()> {
     const ORDERS: u64 = 60_000;
-    let application = Application::new("zombie")?;
-    let mut zombie = WeirHost::start_ready(&application.host("zombie"), READY_WAIT)?;
+    let application = Application::of_orders("zombie")?;
+    let mut zombie = WeirHost::start_ready(&member(&application, "zombie"), READY_WAIT)?;
     let producer = application.produce(0..ORDERS, 4_000);
     let mut moments = Moments::new();
     moments.wait(1000..1500);
     // Frozen with a transaction open: what it has written there must never be seen.
     let frozen = freeze_with_open_transaction(&application, &zombie)?;
-    let second = WeirHost::start_ready(&application.host("second"), READY_WAIT)?;
+    let second = WeirHost::start_ready(&member(&application, "second"), READY_WAIT)?;
     let committed_before = application.kafka.end_offsets(&application.output(), Isolation::Committed)?;
     weir_tests::wait::until("the second host commits in the zombie's place", READY_WAIT, || {
         let now = application.kafka.end_offsets(&application.output(), Isolation::Committed)?;
@@ -160,7 +109,7 @@ fn a_zombie_that_wakes_after_its_partitions_moved_commits_nothing() -> Result<()
     println!("the second host had all partitions {:?} after the freeze", frozen.elapsed());
     zombie.thaw()?;
     join(producer)?;
-    application.check(0..ORDERS)?;
+    application.check(0..ORDERS, VERDICTS_WAIT)?;
     // It has rejoined the group, or has ended with a reason; it must not hang.
     zombie
         .wait_ready(READY_WAIT)
@@ -184,23 +133,23 @@ fn freeze_with_open_transaction(application: &Application, host: &WeirHost) -> R
 #[test]
 fn requests_of_a_commit_that_are_delayed_dropped_or_cut_lose_and_double_nothing() -> Result<()> {
     const ORDERS: u64 = 60_000;
-    let application = Application::new("proxy")?;
+    let application = Application::of_orders("proxy")?;
     let proxy = application.kafka.proxy()?;
-    let options = application.host("a").bootstrap(proxy.address()).kafka_property("socket.timeout.ms", "4000");
+    let options = member(&application, "a").bootstrap(proxy.address()).kafka_property("socket.timeout.ms", "4000");
     let host = WeirHost::start_ready(&options, READY_WAIT)?;
     let producer = application.produce(0..ORDERS, 2_000);
     let mut met = 0;
     for api in [ApiKey::END_TXN, ApiKey::ADD_OFFSETS_TO_TXN, ApiKey::TXN_OFFSET_COMMIT] {
         for direction in [Direction::Request, Direction::Response] {
             for action in [Action::Delay(Duration::from_millis(1500)), Action::Drop, Action::Cut] {
-                let rule = proxy.set(Rule::new(api, direction, action).client(&application.name));
+                let rule = proxy.set(Rule::new(api, direction, action).client(application.name()));
                 rule.wait_met(1, READY_WAIT).with_context(|| format!("{api:?} {direction:?} {action:?}"))?;
                 met += 1;
             }
         }
     }
     join(producer)?;
-    application.check(0..ORDERS)?;
+    application.check(0..ORDERS, VERDICTS_WAIT)?;
     println!("{met} disturbances of a commit");
     host.terminate()?;
     Ok(())

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::PathBuf;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -14,12 +14,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
-use weir_tests::host::{self, HostOptions, WeirHost};
-use weir_tests::kafka::{Isolation, Kafka, Row};
+use weir_tests::application::{Application, PARTITIONS};
+use weir_tests::host::{self, WeirHost};
+use weir_tests::kafka::{Isolation, Row};
 use weir_tests::{ExactlyOnceChecker, Expected, Output, orders, wait};
 
-const PARTITIONS: i32 = 4;
 const READY_WAIT: Duration = Duration::from_secs(60);
 /// Outputs that have not come so long after the last disturbance never will.
 const OUTPUTS_WAIT: Duration = Duration::from_secs(60);
@@ -29,66 +28,39 @@ const PUT: &str = "/api/v1/nodes/stamp/plugin?wait=30s";
 /// Bytes of a component that these hosts accept.
 const ARTIFACT_BYTES_MAX: usize = 1 << 20;
 
-/// One application on topics of its own, whose node `stamp` stamps its version on each order.
-struct Application {
-    kafka: Kafka,
-    name: String,
-    folder: TempDir,
-}
-
-impl Application {
-    fn new(name: &str) -> Result<Self> {
-        let kafka = Kafka::from_env()?;
-        let it = Self { name: kafka.unique(name), kafka, folder: tempfile::tempdir()? };
-        let (application, input, output) = (&it.name, it.input(), it.output());
-        it.kafka.create_topic(&input, PARTITIONS)?;
-        it.kafka.create_topic(&output, PARTITIONS)?;
-        let text = format!(
+/// An application whose node `stamp` stamps its version on each order.
+fn stamping(name: &str) -> Result<Application> {
+    Application::new(name, |application, input, output, partitions| {
+        format!(
             "\
 application: {application}
 topics:
-  {input}:  {{ key: string, value: json, partitions: {PARTITIONS} }}
-  {output}: {{ key: string, value: json, partitions: {PARTITIONS} }}
+  {input}:  {{ key: string, value: json, partitions: {partitions} }}
+  {output}: {{ key: string, value: json, partitions: {partitions} }}
 nodes:
   orders:  {{ source: {input} }}
   stamp:   {{ from: orders, process: {{ plugin: stamp, config: {{ version: blue }} }} }}
   stamped: {{ from: stamp, sink: {output} }}
 "
-        );
-        fs::write(it.topology(), text)?;
-        Ok(it)
-    }
+        )
+    })
+}
 
-    fn input(&self) -> String {
-        format!("{}-orders", self.name)
-    }
+/// Starts host `host`, which has a state directory of its own; started again, it is the same host.
+fn start(application: &Application, host: &str) -> Result<WeirHost> {
+    let cap = ["--artifact-bytes-max".to_owned(), ARTIFACT_BYTES_MAX.to_string()];
+    WeirHost::start_ready(&application.host(host).arguments(cap), READY_WAIT)
+}
 
-    fn output(&self) -> String {
-        format!("{}-stamped", self.name)
-    }
-
-    fn topology(&self) -> PathBuf {
-        self.folder.path().join("topology.yaml")
-    }
-
-    /// Starts host `host`, which has a state directory of its own; started again, it is the same host.
-    fn host(&self, host: &str) -> Result<WeirHost> {
-        let options = HostOptions::new(self.topology(), self.folder.path().join(host))
-            .bootstrap(self.kafka.address())
-            .arguments(["--artifact-bytes-max".to_owned(), ARTIFACT_BYTES_MAX.to_string()]);
-        WeirHost::start_ready(&options, READY_WAIT)
-    }
-
-    /// Puts orders in, and waits until as many are stamped: by which versions, in the order of their numbers.
-    fn stamp(&self, numbers: std::ops::Range<u64>) -> Result<Vec<String>> {
-        self.kafka.produce_orders(&self.input(), numbers.clone(), None)?;
-        wait::until("the orders are stamped", OUTPUTS_WAIT, || {
-            let outputs = self.kafka.read_committed(&self.output())?;
-            let mut stamps: BTreeMap<u64, String> = outputs.iter().map(stamp).collect::<Result<_>>()?;
-            let stamps: Vec<String> = numbers.clone().filter_map(|number| stamps.remove(&number)).collect();
-            Ok((stamps.len() as u64 == numbers.end - numbers.start).then_some(stamps))
-        })
-    }
+/// Puts orders in, and waits until as many are stamped: by which versions, in the order of their numbers.
+fn put_in(application: &Application, numbers: Range<u64>) -> Result<Vec<String>> {
+    application.kafka.produce_orders(&application.input(), numbers.clone(), None)?;
+    wait::until("the orders are stamped", OUTPUTS_WAIT, || {
+        let outputs = application.kafka.read_committed(&application.output())?;
+        let mut stamps: BTreeMap<u64, String> = outputs.iter().map(stamp).collect::<Result<_>>()?;
+        let stamps: Vec<String> = numbers.clone().filter_map(|number| stamps.remove(&number)).collect();
+        Ok((stamps.len() as u64 == numbers.end - numbers.start).then_some(stamps))
+    })
 }
 
 /// An order of the input: its number.
@@ -145,7 +117,7 @@ struct Deployments {
 
 impl Deployments {
     fn read(application: &Application) -> Result<Self> {
-        let rows = application.kafka.read_committed(&format!("{}-deployments", application.name))?;
+        let rows = application.kafka.read_committed(&format!("{}-deployments", application.name()))?;
         let rows: Vec<Value> = rows
             .iter()
             .map(|row| Ok(serde_json::from_slice(row.value.as_deref().unwrap_or_default())?))
@@ -236,7 +208,7 @@ const NAMES: [&str; 2] = ["a", "b"];
 
 impl<'a> Hosts<'a> {
     fn start(application: &'a Application) -> Result<Self> {
-        let hosts = [Some(application.host(NAMES[0])?), Some(application.host(NAMES[1])?)];
+        let hosts = [Some(start(application, NAMES[0])?), Some(start(application, NAMES[1])?)];
         Ok(Self { application, hosts, pause_ms: 0.0 })
     }
 
@@ -263,7 +235,7 @@ impl<'a> Hosts<'a> {
         thread::sleep(after);
         host.kill()?;
         let _ = asked.join(); // mostly a connection that broke
-        self.hosts[index] = Some(self.application.host(NAMES[index])?);
+        self.hosts[index] = Some(start(self.application, NAMES[index])?);
         Ok(())
     }
 
@@ -279,7 +251,7 @@ fn a_hundred_swaps_under_load_lose_and_double_nothing_and_take_effect_where_the_
     const KILLS: u32 = 8;
     const RATE: u64 = 2_000;
     let begin = Instant::now();
-    let application = Application::new("swaps")?;
+    let application = stamping("swaps")?;
     let mut hosts = Hosts::start(&application)?;
     let load = Load::start(&application, RATE);
     let artifact = node(hosts.get(0)?)?["artifact"].as_str().context("stamp is deployed")?.to_owned();
@@ -346,9 +318,9 @@ fn digest(bytes: &[u8]) -> String {
 
 #[test]
 fn a_bad_upload_is_answered_with_the_reason_and_the_version_before_runs_on() -> Result<()> {
-    let application = Application::new("uploads")?;
-    let host = application.host("a")?;
-    ensure!(application.stamp(0..100)?.iter().all(|version| version == "blue"));
+    let application = stamping("uploads")?;
+    let host = start(&application, "a")?;
+    ensure!(put_in(&application, 0..100)?.iter().all(|version| version == "blue"));
     let evil = fs::read(host::plugin("faint")?)?;
     let path = format!("/api/v1/artifacts/{}", digest(&evil));
     ensure!(host.put(&path, "application/wasm", &evil)?.0 == 201, "a component may be bad at a record only");
@@ -367,29 +339,29 @@ fn a_bad_upload_is_answered_with_the_reason_and_the_version_before_runs_on() -> 
         ensure!(status == wanted && problem["status"] == wanted && is_problem, "{what}: {status} {problem}");
         ensure!(problem.to_string().contains(reason), "{what}: {problem}");
     }
-    ensure!(application.stamp(100..200)?.iter().all(|version| version == "blue"));
+    ensure!(put_in(&application, 100..200)?.iter().all(|version| version == "blue"));
     ensure!(node(&host)?["config"]["version"] == "blue");
     Ok(())
 }
 
 #[test]
 fn what_one_host_was_given_every_host_runs_and_any_host_rolls_back() -> Result<()> {
-    let application = Application::new("everywhere")?;
-    let first = application.host("a")?;
+    let application = stamping("everywhere")?;
+    let first = start(&application, "a")?;
     let component = stamp_with_a_note()?;
     let (status, view) = put(&first, &component)?;
     ensure!(status == 200 && view["artifact"] == digest(&component).as_str(), "{status} {view}");
     let (status, view) = put(&first, &wants(&digest(&component), json!({ "version": "green" })))?;
     ensure!(status == 200, "{status} {view}");
     // Its state directory is empty, and no file has this component: it comes out of the application's topic.
-    let second = application.host("b")?;
+    let second = start(&application, "b")?;
     first.kill()?;
     ensure!(node(&second)?["artifact"] == digest(&component).as_str(), "{}", node(&second)?);
-    ensure!(application.stamp(0..100)?.iter().all(|version| version == "green"));
+    ensure!(put_in(&application, 0..100)?.iter().all(|version| version == "green"));
     let (status, view) = put(&second, &component)?;
     ensure!(status == 200 && view["changed"] == false, "{status} {view}");
     let (status, view) = second.post("/api/v1/nodes/stamp/plugin/rollback?wait=30s", "application/json", b"")?;
     ensure!(status == 200, "{status} {view}");
-    ensure!(application.stamp(100..200)?.iter().all(|version| version == "blue"));
+    ensure!(put_in(&application, 100..200)?.iter().all(|version| version == "blue"));
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! A real Apache Kafka on this machine: one node that is broker and controller, from its published jars.
 //!
-//! Four ports: P for clients, P+1 for the controller, P+2 for clients that come through a proxy, who are told to
-//! connect to P+3, where the proxy listens. A client that bootstraps at P+3 thus never goes around the proxy.
+//! Five ports: P for clients, P+1 for the controller, P+2 for clients that come through a proxy, who are told to
+//! connect to P+3, where the proxy listens, P+4 for clients that say who they are (SASL PLAIN: user `weir`, password
+//! `right`). A client that bootstraps at P+3 thus never goes around the proxy.
 
 mod broker;
 mod health;

@@ -27,7 +27,7 @@ usage: cargo xtask COMMAND
 
   setup                                  install what is missing: a wasm32 target, libraries, Java, Python tools
   plugins                                build every plugin into target/plugins/NAME.wasm
-  kafka start [--port P] [--dir D]       a single-node Apache Kafka; its ports are P to P+3 (default 19092)
+  kafka start [--port P] [--dir D]       a single-node Apache Kafka; its ports are P to P+4 (default 19092)
   kafka stop [--port P] [--dir D]        stop it; its data stays in D (default target/kafka-P)
   test [FILTER]                          every check; with FILTER only the tests whose name holds it
   demo [--kafka [HOST:PORT]] [--once]    the orders example at work, its plugin swapped meanwhile; with --once it ends after

@@ -15,6 +15,8 @@ use crate::port;
 use crate::process::{capture, tail};
 
 const PORT_DEFAULT: u16 = 19092;
+/// Ports in a row that a broker and its proxy take.
+const PORTS: u16 = 5;
 /// A start takes some 4 s on an idle machine of two cores.
 const START_WAIT: Duration = Duration::from_secs(90);
 const STOP_WAIT: Duration = Duration::from_secs(30);
@@ -42,8 +44,8 @@ impl Place {
         for option in options.chunks(2) {
             match option {
                 ["--port", port] => {
-                    let port = port.parse().ok().filter(|port| *port <= u16::MAX - 3);
-                    place = Self::at(port.with_context(|| format!("--port {}: not a port below 65533", option[1]))?);
+                    let port = port.parse().ok().filter(|port| *port <= u16::MAX - (PORTS - 1));
+                    place = Self::at(port.with_context(|| format!("--port {}: not a port below 65532", option[1]))?);
                 }
                 ["--dir", dir] => folder = Some(std::path::absolute(dir)?),
                 other => bail!("`{}`: kafka takes --port P and --dir D", other.join(" ")),
@@ -110,7 +112,7 @@ impl Broker {
     pub fn start_for_tests() -> Result<Self> {
         fetch_jars()?;
         // A folder for each port: another run of the tests may be under way.
-        let port = port::find_free(4)?;
+        let port = port::find_free(PORTS)?;
         let place = Place { port, folder: paths::target().join(format!("kafka-test-{port}")) };
         if place.folder.exists() {
             fs::remove_dir_all(&place.folder).with_context(|| format!("cannot empty {}", place.folder.display()))?;
@@ -145,8 +147,9 @@ impl Drop for Broker {
 
 /// Checks the ports, writes the settings, and formats the folder if it is new.
 fn prepare(place: &Place) -> Result<()> {
-    for port in place.port..=place.port + 2 {
-        port::require_free(port)?;
+    // All but the proxy's, which belongs to whoever disturbs.
+    for distance in [0, 1, 2, 4] {
+        port::require_free(place.port + distance)?;
     }
     fs::create_dir_all(&place.folder).with_context(|| format!("cannot make {}", place.folder.display()))?;
     let settings = place.folder.join("server.properties");
@@ -183,15 +186,18 @@ fn java(place: &Place) -> Result<Command> {
 /// What differs from Kafka's defaults, and why.
 fn properties(place: &Place) -> String {
     let Place { port, folder } = place;
-    let (controller, proxied, proxy) = (port + 1, port + 2, port + 3);
+    let (controller, proxied, proxy, sasl) = (port + 1, port + 2, port + 3, port + 4);
     let data = folder.join("data");
     format!(
         "\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},PROXIED://127.0.0.1:{proxied}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{proxy}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},PROXIED://127.0.0.1:{proxied},SASL://127.0.0.1:{sasl}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{proxy},SASL://127.0.0.1:{sasl}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT,SASL:SASL_PLAINTEXT
+# Tests give a wrong password as well.
+listener.name.sasl.sasl.enabled.mechanisms=PLAIN
+listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_weir=\"right\";
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@127.0.0.1:{controller}
