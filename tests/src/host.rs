@@ -48,6 +48,7 @@ pub struct HostOptions {
     topology: PathBuf,
     state_dir: PathBuf,
     bootstrap: Option<String>,
+    within: Vec<String>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -56,12 +57,25 @@ impl HostOptions {
     /// A host of this topology file, with its state in `state_dir`, on the embedded log.
     pub fn new(topology: impl Into<PathBuf>, state_dir: impl Into<PathBuf>) -> Self {
         let (topology, state_dir) = (topology.into(), state_dir.into());
-        Self { topology, state_dir, bootstrap: None, arguments: Vec::new(), environment: Vec::new() }
+        Self {
+            topology,
+            state_dir,
+            bootstrap: None,
+            within: Vec::new(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+        }
     }
 
     /// On this Kafka, or on this proxy before it.
     pub fn bootstrap(mut self, address: impl Into<String>) -> Self {
         self.bootstrap = Some(address.into());
+        self
+    }
+
+    /// Started by a command that changes its surroundings and then becomes the host, such as `nsenter`.
+    pub fn within(mut self, command: Vec<String>) -> Self {
+        self.within = command;
         self
     }
 
@@ -83,6 +97,16 @@ impl HostOptions {
     }
 }
 
+impl HostOptions {
+    fn command(&self) -> Result<Command> {
+        let weir = weir_binary()?;
+        let Some((program, arguments)) = self.within.split_first() else { return Ok(Command::new(weir)) };
+        let mut command = Command::new(program);
+        command.args(arguments).arg(weir);
+        Ok(command)
+    }
+}
+
 /// A running host. Dropped, it is killed.
 pub struct WeirHost {
     child: Child,
@@ -99,14 +123,9 @@ impl WeirHost {
         let output = File::options().create(true).append(true).open(&log).context("cannot write the host's log")?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let listen = format!("127.0.0.1:{port}");
-        let mut command = Command::new(weir_binary()?);
-        command
-            .arg("run")
-            .arg(&options.topology)
-            .arg("--state-dir")
-            .arg(&options.state_dir)
-            .args(["--listen", &listen]);
-        command.arg("--plugin-dir").arg(plugin_folder());
+        let mut command = options.command()?;
+        command.arg("run").arg(&options.topology).arg("--state-dir").arg(&options.state_dir);
+        command.args(["--listen", &listen]).arg("--plugin-dir").arg(plugin_folder());
         if let Some(bootstrap) = &options.bootstrap {
             command.args(["--bootstrap", bootstrap]);
         }
@@ -181,7 +200,12 @@ impl WeirHost {
     /// SIGTERM, and waits for the end.
     pub fn terminate(mut self) -> Result<ExitStatus> {
         self.signal(Signal::TERM)?;
-        wait::until("the host ends after SIGTERM", STOP_WAIT, || Ok(self.child.try_wait()?))
+        self.wait_end(STOP_WAIT).context("it was sent a SIGTERM")
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait_end(&mut self, wait: Duration) -> Result<ExitStatus> {
+        wait::until("the host ends", wait, || Ok(self.child.try_wait()?))
             .with_context(|| format!("the end of {}:\n{}", self.log.display(), self.log_end()))
     }
 

@@ -12,6 +12,7 @@ pub mod kafka;
 pub mod oracle;
 pub mod orders;
 pub mod proxy;
+pub mod small_disk;
 pub mod wait;
 
 pub use application::Application;
@@ -20,3 +21,4 @@ pub use host::{HostOptions, WeirHost};
 pub use kafka::{Isolation, Kafka, Row, TopicReader};
 pub use oracle::Oracle;
 pub use proxy::{Action, ApiKey, Direction, KafkaProxy, Rule, RuleHandle};
+pub use small_disk::SmallDisk;
