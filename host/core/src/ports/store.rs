@@ -139,6 +139,20 @@ pub struct Checkpoint {
     pub applied_at_ms: i64,
 }
 
+impl Checkpoint {
+    /// Replaces what `newer` names and leaves the rest. It always names a time.
+    pub fn take_in(&mut self, newer: &Checkpoint) {
+        self.changelogs.extend(newer.changelogs.iter().map(|(store, replayed)| (*store, replayed.clone())));
+        for position in &newer.positions {
+            match self.positions.iter_mut().find(|known| known.partition == position.partition) {
+                Some(known) => known.clone_from(position),
+                None => self.positions.push(position.clone()),
+            }
+        }
+        self.applied_at_ms = newer.applied_at_ms;
+    }
+}
+
 /// How far a changelog has been taken in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replayed {

@@ -1,3 +1,7 @@
-//! State: how stores write their keys, and the buffer that holds a transaction's writes until it has committed.
+//! State: how stores write their keys, the buffer that holds a transaction's writes until it has committed, and a store in
+//! memory.
 
 pub mod keys;
+mod memory;
+
+pub use memory::{MemoryStore, MemoryStores};
