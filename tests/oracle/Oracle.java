@@ -14,6 +14,7 @@ import org.apache.kafka.common.serialization.*;
 import org.apache.kafka.common.utils.Bytes;
 import org.apache.kafka.streams.*;
 import org.apache.kafka.streams.kstream.*;
+import org.apache.kafka.streams.processor.StateStore;
 import org.apache.kafka.streams.state.*;
 import org.apache.kafka.streams.test.TestRecord;
 
@@ -33,6 +34,7 @@ public class Oracle {
     static final Consumed<String, String> WITH = Consumed.with(S, S);
     static final Grouped<String, String> GROUPED = Grouped.with(S, S);
     static final ValueJoiner<String, String, String> PAIR = (a, b) -> a + "|" + b;
+    static final Reducer<String> CONCATENATE = (a, v) -> a + v;
     static final Initializer<String> EMPTY = () -> "";
     static final Aggregator<String, String, String> ADD = (k, v, a) -> a + v + ";";
 
@@ -51,7 +53,7 @@ public class Oracle {
         switch (c.get("op").asText()) {
             case "aggregate" -> aggregate(b.stream("left", WITH).groupByKey(GROUPED), c);
             case "reduce" ->
-                out(b.stream("left", WITH).groupByKey(GROUPED).reduce((a, v) -> a + v, table("store")).toStream());
+                out(b.stream("left", WITH).groupByKey(GROUPED).reduce(CONCATENATE, table("store")).toStream());
             case "rekey-count" -> rekeyCount(b);
             case "cogroup" -> cogroup(b);
             case "table-aggregate" -> tableAggregate(b);
@@ -75,37 +77,51 @@ public class Oracle {
         switch (c.path("window").asText("none")) {
             case "none" -> out(g.aggregate(EMPTY, ADD, table("store")).toStream());
             case "session" -> {
-                var store = Materialized.<String, String, SessionStore<Bytes, byte[]>>as("store");
-                store = store.withKeySerde(S).withValueSerde(S);
-                if (c.has("retention")) store = store.withRetention(ms(c, "retention", 0));
                 SessionWindows w = SessionWindows.ofInactivityGapAndGrace(ms(c, "gap", 5000), grace);
-                windowed(g.windowedBy(w).emitStrategy(emit).aggregate(EMPTY, ADD, (k, x, y) -> x + y, store), c);
+                sessions(g.windowedBy(w).emitStrategy(emit), c);
             }
             case "sliding" -> {
                 SlidingWindows w = SlidingWindows.ofTimeDifferenceAndGrace(size, grace);
-                windowed(g.windowedBy(w).emitStrategy(emit).aggregate(EMPTY, ADD, windowStore(c)), c);
+                windows(g.windowedBy(w).emitStrategy(emit), c);
             }
             default -> {
                 TimeWindows w = TimeWindows.ofSizeAndGrace(size, grace);
                 if (c.get("window").asText().equals("hopping")) w = w.advanceBy(ms(c, "advance", 5000));
-                windowed(g.windowedBy(w).emitStrategy(emit).aggregate(EMPTY, ADD, windowStore(c)), c);
+                windows(g.windowedBy(w).emitStrategy(emit), c);
             }
         }
     }
 
-    static Materialized<String, String, WindowStore<Bytes, byte[]>> windowStore(JsonNode c) {
-        var store = Materialized.<String, String, WindowStore<Bytes, byte[]>>as("store");
-        store = store.withKeySerde(S).withValueSerde(S);
+    static void windows(TimeWindowedKStream<String, String> s, JsonNode c) {
+        switch (c.path("function").asText("texts")) {
+            case "count" -> windowed(s.count(Oracle.<Long, WindowStore<Bytes, byte[]>>kept(Serdes.Long(), c)), c);
+            case "reduce" -> windowed(s.reduce(CONCATENATE, Oracle.<String, WindowStore<Bytes, byte[]>>kept(S, c)), c);
+            default -> windowed(s.aggregate(EMPTY, ADD, Oracle.<String, WindowStore<Bytes, byte[]>>kept(S, c)), c);
+        }
+    }
+
+    static void sessions(SessionWindowedKStream<String, String> s, JsonNode c) {
+        var texts = Oracle.<String, SessionStore<Bytes, byte[]>>kept(S, c);
+        switch (c.path("function").asText("texts")) {
+            case "count" -> windowed(s.count(Oracle.<Long, SessionStore<Bytes, byte[]>>kept(Serdes.Long(), c)), c);
+            case "reduce" -> windowed(s.reduce(CONCATENATE, texts), c);
+            default -> windowed(s.aggregate(EMPTY, ADD, (k, x, y) -> x + y, texts), c);
+        }
+    }
+
+    static <V, T extends StateStore> Materialized<String, V, T> kept(Serde<V> values, JsonNode c) {
+        var store = Materialized.<String, V, T>as("store").withKeySerde(S).withValueSerde(values);
         return c.has("retention") ? store.withRetention(ms(c, "retention", 0)) : store;
     }
 
-    static void windowed(KTable<Windowed<String>, String> t, JsonNode c) {
+    static <V> void windowed(KTable<Windowed<String>, V> t, JsonNode c) {
         if (c.has("suppress")) {
             var buffer = Suppressed.BufferConfig.unbounded();
             t = c.get("suppress").asText().equals("close") ? t.suppress(Suppressed.untilWindowCloses(buffer))
                 : t.suppress(Suppressed.untilTimeLimit(ms(c, "suppress", 0), buffer));
         }
-        out(t.toStream((w, v) -> w.key() + "@" + w.window().start() + "/" + w.window().end()));
+        var named = t.toStream((w, v) -> w.key() + "@" + w.window().start() + "/" + w.window().end());
+        out(named.mapValues(v -> v == null ? null : v.toString()));
     }
 
     static void rekeyCount(StreamsBuilder b) {

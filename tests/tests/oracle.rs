@@ -1,7 +1,7 @@
 //! The oracle's fixture against the real Kafka Streams: questions are understood, answers belong to their cases.
 
 use weir_tests::Oracle;
-use weir_tests::oracle::{Case, Emit, Input, Operation, WindowKind, Windowed, generate};
+use weir_tests::oracle::{Case, Emit, Function, Input, Operation, WindowKind, Windowed, generate};
 
 fn row(key: &str, value: &str, at: i64) -> Input {
     Input::Row { key: Some(key.to_owned()), value: Some(value.to_owned()), at }
@@ -15,7 +15,8 @@ fn lines(oracle: &mut Oracle, operation: Operation, inputs: &[Input]) -> anyhow:
 
 fn tumbling(retention_ms: Option<i64>) -> Operation {
     let window = WindowKind::Tumbling { size_ms: 10 };
-    Operation::Windowed(Windowed { window, grace_ms: 0, retention_ms, emit: Emit::Close })
+    let function = Function::Texts;
+    Operation::Windowed(Windowed { function, window, grace_ms: 0, retention_ms, emit: Emit::Close })
 }
 
 #[test]
@@ -25,8 +26,13 @@ fn kafka_streams_tells_what_each_operation_emits() {
     assert_eq!(lines(&mut oracle, Operation::Aggregate, &inputs).unwrap(), ["a = x:1; @ 5", "a = x:1;y:ü; @ 5"]);
     assert_eq!(lines(&mut oracle, Operation::Reduce, &inputs).unwrap(), ["a = x:1 @ 5", "a = x:1y:ü @ 5"]);
     assert_eq!(lines(&mut oracle, Operation::RekeyCount, &inputs).unwrap(), ["x = 1 @ 5", "y = 1 @ 3"]);
-    let session =
-        Windowed { window: WindowKind::Session { gap_ms: 2 }, grace_ms: 10, retention_ms: None, emit: Emit::Update };
+    let session = Windowed {
+        function: Function::Texts,
+        window: WindowKind::Session { gap_ms: 2 },
+        grace_ms: 10,
+        retention_ms: None,
+        emit: Emit::Update,
+    };
     let expected = ["a@5/5 = x:1; @ 5", "a@5/5 = null @ 5", "a@3/5 = x:1;y:ü; @ 5"];
     assert_eq!(lines(&mut oracle, Operation::Windowed(session), &inputs).unwrap(), expected);
 }

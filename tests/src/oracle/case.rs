@@ -21,7 +21,7 @@ pub enum Operation {
     Reduce,
     /// The number of rows for each first part of the value, up to `:`.
     RekeyCount,
-    /// As [`Operation::Aggregate`], for each key and window.
+    /// One of the above, for each key and window.
     Windowed(Windowed),
 }
 
@@ -29,11 +29,23 @@ pub enum Operation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "Kafka Streams' terms")]
 pub struct Windowed {
+    pub function: Function,
     pub window: WindowKind,
     pub grace_ms: i64,
     /// None: the default of Kafka Streams.
     pub retention_ms: Option<i64>,
     pub emit: Emit,
+}
+
+/// What is made of a window's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// As [`Operation::Aggregate`].
+    Texts,
+    /// As [`Operation::Reduce`].
+    Reduce,
+    /// The number of rows.
+    Count,
 }
 
 /// The windows that a row belongs to.
@@ -123,6 +135,11 @@ impl Windowed {
         let mut config = Map::new();
         let mut set = |name: &str, value: Value| config.insert(name.to_owned(), value);
         set("op", "aggregate".into());
+        match self.function {
+            Function::Texts => {}
+            Function::Reduce => drop(set("function", "reduce".into())),
+            Function::Count => drop(set("function", "count".into())),
+        }
         match self.window {
             WindowKind::Tumbling { size_ms } => {
                 set("window", "tumbling".into());

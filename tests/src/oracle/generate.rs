@@ -2,7 +2,7 @@
 
 use weir_testing::{PerMille, Random};
 
-use super::case::{Case, Emit, Input, Operation, WindowKind, Windowed};
+use super::case::{Case, Emit, Function, Input, Operation, WindowKind, Windowed};
 
 const ROWS_MAX: usize = 40;
 /// Small ones meet often; large ones pass over many windows and over segments of a store, which hold at least a minute.
@@ -51,7 +51,9 @@ fn operation(random: &mut Random, size_ms: i64) -> Operation {
     };
     let longer = Some((2 * size_ms + grace_ms) * *random.choose(&[1, 2, 10]));
     let retention_ms = if emit == Emit::Close { Some(KEPT_MS) } else { *random.choose(&[None, longer]) };
-    Operation::Windowed(Windowed { window, grace_ms, retention_ms, emit })
+    let function =
+        *random.choose(&[Function::Texts, Function::Texts, Function::Texts, Function::Reduce, Function::Count]);
+    Operation::Windowed(Windowed { function, window, grace_ms, retention_ms, emit })
 }
 
 /// Divisors of the size and others; never so many windows that one row has hundreds.
@@ -128,6 +130,9 @@ mod tests {
             assert!(any(&|it| it.emit == emit && matches!(it.window, WindowKind::Hopping { .. })), "{emit:?}");
             assert!(any(&|it| it.emit == emit && matches!(it.window, WindowKind::Sliding { .. })), "{emit:?}");
             assert!(any(&|it| it.emit == emit && matches!(it.window, WindowKind::Session { .. })), "{emit:?}");
+        }
+        for function in [Function::Texts, Function::Reduce, Function::Count] {
+            assert!(any(&|it| it.function == function && it.emit == Emit::Update), "{function:?}");
         }
         for operation in [Operation::Aggregate, Operation::Reduce, Operation::RekeyCount] {
             assert!(cases.iter().any(|case| case.operation == operation), "{operation:?}");

@@ -7,7 +7,7 @@ mod case;
 mod difference;
 mod generate;
 
-pub use case::{Answer, Case, Emit, Input, Operation, Record, WindowKind, Windowed};
+pub use case::{Answer, Case, Emit, Function, Input, Operation, Record, WindowKind, Windowed};
 pub use difference::{first_difference, shrink, side_by_side};
 pub use generate::generate;
 
