@@ -10,7 +10,10 @@ use sha2::{Digest, Sha256};
 use wit_parser::{PackageId, Resolve, Type, TypeDefKind, WorldKey};
 
 /// Releases are history: what each held, so that none is changed after the fact.
-const RELEASES: [(&str, &str); 1] = [("0.1.0", "4af873c8a4a68ada71650236ec9af907e67599c69f7e65da7d4e8ce267255171")];
+const RELEASES: [(&str, &str); 2] = [
+    ("0.1.0", "4af873c8a4a68ada71650236ec9af907e67599c69f7e65da7d4e8ce267255171"),
+    ("0.1.1", "58f79c5aa87b9c015bf190c5e2ffb010a4ef0623d925078a3e920c39385decfa"),
+];
 
 /// Words that one of Rust, C, C++, Zig, Go, JavaScript and Python reserves and that a WIT name could be.
 /// `range`, `delete` and `error` pass as methods and cases: there a generator always prefixes or capitalises them.
@@ -45,11 +48,21 @@ fn no_release_was_changed_after_the_fact() {
 }
 
 #[test]
+fn each_release_takes_the_plugins_of_the_one_before() {
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+    for pair in RELEASES.windows(2) {
+        let mut resolve = Resolve::default();
+        let (later, _) = resolve.push_dir(wit.join("released").join(pair[1].0)).unwrap();
+        assert_eq!(breaks(&wit, resolve, later, pair[0].0), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn a_change_that_keeps_the_version_is_refused() {
     let changed = planted("types.wit", "count: u32,", "count: u64,");
     assert_eq!(
         gate(changed.path()),
-        ["wit/types.wit differs from wit/released/0.1.0/types.wit under the same version: \
+        ["wit/types.wit differs from wit/released/0.1.1/types.wit under the same version: \
         raise the version in every `package` line of wit/*.wit and copy them to wit/released/NEW-VERSION/"]
     );
 }
@@ -58,7 +71,7 @@ fn a_change_that_keeps_the_version_is_refused() {
 fn a_raised_version_may_add_an_imported_function() {
     let grown =
         planted("context.wit", "  node: func() -> string;", "  node: func() -> string;\n  host: func() -> string;");
-    raise(grown.path(), "0.1.1");
+    raise(grown.path(), "0.1.2");
     assert_eq!(gate(grown.path()), Vec::<String>::new());
 }
 
@@ -74,10 +87,10 @@ fn a_raised_version_may_not_break_a_built_plugin() {
         ("context.wit", "  node: func() -> string;\n", ""),
     ] {
         let broken = planted(file, from, to);
-        raise(broken.path(), "0.1.1");
+        raise(broken.path(), "0.1.2");
         let found = gate(broken.path());
         assert!(
-            !found.is_empty() && found.iter().all(|line| line.contains("breaks plugins built with 0.1.0")),
+            !found.is_empty() && found.iter().all(|line| line.contains("breaks plugins built with 0.1.1")),
             "{file}: {found:?}"
         );
     }
@@ -94,7 +107,7 @@ fn what_a_language_cannot_say_is_refused() {
         ("  node: func() -> string;", "  node: async func() -> string;", "context.node: async"),
     ] {
         let planted = planted("context.wit", from, to);
-        raise(planted.path(), "0.1.1");
+        raise(planted.path(), "0.1.2");
         let found = gate(planted.path());
         assert!(found.iter().any(|line| line.contains(expected)), "{to}: {found:?}");
     }

@@ -2,9 +2,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
+use wasmtime::component::InstancePre;
 use weir_core::ports::Digest;
 
-use crate::bindings::ProcessorPre;
+use crate::binding::Role;
+use crate::bindings::exports::weir::plugin::{aggregation, description, processing, timing};
 use crate::guest::Guest;
 use crate::manifest::Manifest;
 
@@ -21,7 +23,34 @@ pub(crate) struct Compiled {
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
     pub(crate) asks_for_rows: bool,
-    pub(crate) pre: ProcessorPre<Guest>,
+    pub(crate) pre: InstancePre<Guest>,
+    pub(crate) offers: Offers,
+}
+
+/// What a component exports of the contract, found once: at least one role.
+pub(crate) struct Offers {
+    pub(crate) description: description::GuestIndices,
+    pub(crate) processing: Option<processing::GuestIndices>,
+    pub(crate) timing: Option<timing::GuestIndices>,
+    pub(crate) aggregation: Option<aggregation::GuestIndices>,
+}
+
+impl Offers {
+    /// `exports` are the component's. An interface that is there must be whole.
+    pub(crate) fn of(pre: &InstancePre<Guest>, exports: &[String]) -> wasmtime::Result<Self> {
+        let has = |interface: &str| exports.iter().any(|name| interface_of(name) == Some(interface));
+        Ok(Self {
+            description: description::GuestIndices::new(pre)?,
+            processing: has("processing").then(|| processing::GuestIndices::new(pre)).transpose()?,
+            timing: has("timing").then(|| timing::GuestIndices::new(pre)).transpose()?,
+            aggregation: has("aggregation").then(|| aggregation::GuestIndices::new(pre)).transpose()?,
+        })
+    }
+}
+
+/// `timing` of `weir:plugin/timing@0.1.1`.
+fn interface_of(export: &str) -> Option<&str> {
+    Some(export.strip_prefix("weir:plugin/")?.split_once('@')?.0)
 }
 
 impl Artifact {
@@ -55,13 +84,31 @@ impl Artifact {
         &self.inner.exports
     }
 
+    /// Whether it can be the plugin of that kind of node.
+    #[must_use]
+    pub fn has_role(&self, role: Role) -> bool {
+        match role {
+            Role::Processor => self.inner.offers.processing.is_some(),
+            Role::Aggregator => self.inner.offers.aggregation.is_some(),
+        }
+    }
+
+    /// The kinds of node that it can be the plugin of.
+    pub fn roles(&self) -> impl Iterator<Item = Role> {
+        [Role::Processor, Role::Aggregator].into_iter().filter(|role| self.has_role(*role))
+    }
+
     /// Whether it may ask where its rows came from. Where not, that is not worked out.
     pub(crate) fn asks_for_rows(&self) -> bool {
         self.inner.asks_for_rows
     }
 
-    pub(crate) fn pre(&self) -> &ProcessorPre<Guest> {
+    pub(crate) fn pre(&self) -> &InstancePre<Guest> {
         &self.inner.pre
+    }
+
+    pub(crate) fn offers(&self) -> &Offers {
+        &self.inner.offers
     }
 }
 

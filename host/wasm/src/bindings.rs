@@ -2,9 +2,17 @@
 
 #![allow(missing_docs, reason = "wit/ is where these are explained")]
 
+// One world of all that any plugin imports or exports. Which exports a component has, `artifact.rs` looks up.
 wasmtime::component::bindgen!({
     path: "../../wit",
-    world: "weir:plugin/processor",
+    inline: "
+        package weir:host;
+        world every {
+            include weir:plugin/stateful-processor@0.1.1;
+            include weir:plugin/aggregator@0.1.1;
+        }
+    ",
+    world: "weir:host/every",
     ownership: Borrowing { duplicate_if_necessary: true },
     imports: { default: trappable },
 });

@@ -10,19 +10,32 @@ use weir_core::ports::Trap;
 /// The package that host and plugins share.
 const PACKAGE: &str = "weir:plugin/";
 /// Its version that this host serves.
-const SERVED_VERSION: &str = "0.1.0";
+const SERVED_VERSION: &str = "0.1.1";
 /// Its import functions that this host serves; `the_table_is_what_wit_says` holds it to wit/.
 #[rustfmt::skip]
 const SERVED: &[(&str, &[&str])] = &[
     ("types",    &[]),
     ("config",   &["get"]),
-    ("context",  &["row-sources", "row-headers", "stream-times", "random", "application", "node", "partition"]),
+    ("context",  &["row-sources", "row-headers", "row-windows", "stream-times", "random", "application", "node",
+                  "partition"]),
     ("logging",  &["enabled", "log", "fault"]),
-    ("manifest", &["about", "config-schema", "reads", "input", "port"]),
+    ("manifest", &["about", "config-schema", "reads", "input", "port", "store", "timers", "aggregates"]),
     ("metrics",  &["count", "gauge", "observe"]),
+    ("state",    &["open-key-value", "open-window", "open-session", "mark", "undo"]),
+    ("timers",   &["schedule", "schedule-after", "cancel"]),
+];
+/// The methods of the resources of `state`; `the_methods_are_what_wit_says` holds it to wit/.
+#[rustfmt::skip]
+const METHODS: &[(&str, &[&str])] = &[
+    ("key-value-store", &["get", "get-many", "put", "put-many", "delete", "range", "prefix"]),
+    ("window-store",    &["get", "get-many", "put", "put-many", "delete", "fetch", "range"]),
+    ("session-store",   &["get", "put", "put-many", "delete", "fetch"]),
 ];
 /// Functions of `context` that are about the rows of a call.
-const ABOUT_ROWS: [&str; 4] = ["row-sources", "row-headers", "stream-times", "random"];
+const ABOUT_ROWS: [&str; 5] = ["row-sources", "row-headers", "row-windows", "stream-times", "random"];
+
+/// Interfaces of which a plugin exports at least one.
+const ROLES: [&str; 2] = ["processing", "aggregation"];
 
 /// Why bytes are not a plugin. Nothing of it has run but, in the last case, `describe`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -46,13 +59,14 @@ pub enum LoadError {
         /// The cap.
         bytes_max: usize,
     },
-    /// It does not offer what a process node calls.
+    /// It does not offer what a node calls.
     #[error(
-        "no export `{missing}`; it exports {exports:?}. Build it against the world `processor` of weir:plugin {SERVED_VERSION}"
+        "no export `{missing}`; it exports {exports:?}. Build it against a world of weir:plugin {SERVED_VERSION}, such as \
+         `processor` or `aggregator`"
     )]
     WrongWorld {
         /// What is missing.
-        missing: &'static str,
+        missing: String,
         /// What it exports.
         exports: Vec<String>,
     },
@@ -78,6 +92,12 @@ pub enum LoadError {
     #[error("not a valid component of weir:plugin {SERVED_VERSION}: {message}")]
     Invalid {
         /// What is wrong.
+        message: String,
+    },
+    /// It says of itself what it is not.
+    #[error("{message}")]
+    Contradiction {
+        /// What.
         message: String,
     },
     /// `describe` did not come to its end.
@@ -163,7 +183,14 @@ pub(crate) fn surface(component: &ComponentType, engine: &wasmtime::Engine) -> R
             if !matches!(item.ty, ComponentItem::ComponentFunc(_)) {
                 continue;
             }
-            if !served.contains(&function) {
+            // A method of a resource: `[method]key-value-store.get`.
+            let known = match function.strip_prefix("[method]").and_then(|method| method.split_once('.')) {
+                Some((resource, method)) => {
+                    METHODS.iter().any(|(of, methods)| *of == resource && methods.contains(&method))
+                }
+                None => served.contains(&function),
+            };
+            if !known {
                 return Err(too_new(format!("{interface}.{function}")));
             }
             asks_for_rows |= interface == "context" && ABOUT_ROWS.contains(&function);
@@ -171,12 +198,16 @@ pub(crate) fn surface(component: &ComponentType, engine: &wasmtime::Engine) -> R
         }
     }
     let mut exports: Vec<_> = component.exports(engine).map(|(name, _)| name.to_owned()).collect();
-    for missing in ["weir:plugin/processing", "weir:plugin/description"] {
-        let Some(found) = exports.iter().find_map(|name| name.strip_prefix(missing)?.strip_prefix('@')) else {
-            return Err(LoadError::WrongWorld { missing, exports });
+    let version_of = |interface: &str| {
+        exports.iter().find_map(|name| name.strip_prefix(PACKAGE)?.strip_prefix(interface)?.strip_prefix('@'))
+    };
+    let role = ROLES.iter().find(|role| version_of(role).is_some()).unwrap_or(&ROLES[0]);
+    for interface in [role, "description"] {
+        let Some(found) = version_of(interface) else {
+            return Err(LoadError::WrongWorld { missing: format!("{PACKAGE}{interface}"), exports });
         };
         if !found.starts_with("0.1.") {
-            return Err(LoadError::TooNew { needs: found.to_owned(), item: missing.to_owned() });
+            return Err(LoadError::TooNew { needs: found.to_owned(), item: format!("{PACKAGE}{interface}") });
         }
     }
     imports.sort();
@@ -194,9 +225,29 @@ mod tests {
             let path = format!("{}/../../wit/{interface}.wit", env!("CARGO_MANIFEST_DIR"));
             let text = std::fs::read_to_string(&path).expect(&path);
             assert!(text.contains(&format!("package weir:plugin@{SERVED_VERSION};")), "{path}");
-            let declared = text.lines().filter_map(|line| line.trim().split_once(": func(").map(|(name, _)| name));
+            // Methods of a resource are not the interface's own: they are two levels in.
+            let own = text.lines().filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
+            let declared = own.filter_map(|line| line.split_once(": func(").map(|(name, _)| name));
             assert_eq!(declared.collect::<Vec<_>>(), *functions, "{path}");
         }
+    }
+
+    #[test]
+    fn the_methods_are_what_wit_says() {
+        let path = format!("{}/../../wit/state.wit", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).expect(&path);
+        let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+        for line in text.lines() {
+            if let Some(resource) = line.trim().strip_prefix("resource ") {
+                found.push((resource.trim_end_matches(" {"), Vec::new()));
+            }
+            let method = line.strip_prefix("    ").and_then(|line| line.split_once(": func("));
+            if let (Some((name, _)), Some((_, methods))) = (method, found.last_mut()) {
+                methods.push(name);
+            }
+        }
+        let table: Vec<_> = METHODS.iter().map(|(resource, methods)| (*resource, methods.to_vec())).collect();
+        assert_eq!(found, table);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use weir_core::ports::{Call, Output, Reject};
-use weir_core::record::{Column, Headers};
+use weir_core::ports::{Output, Reject};
+use weir_core::record::{Column, Headers, Rows};
 
 use crate::bindings::weir::plugin::types;
 use crate::manifest::Reads;
@@ -21,8 +21,7 @@ pub(crate) struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    pub(crate) fn new(call: &Call<'a>, reads: Reads) -> Self {
-        let rows = call.rows;
+    pub(crate) fn new(rows: &'a Rows, reads: Reads) -> Self {
         Self {
             count: rows.len() as u32,
             keys: reads.keys.then(|| rows.keys.gather()),
@@ -32,34 +31,57 @@ impl<'a> Gathered<'a> {
     }
 
     pub(crate) fn batch(&self) -> types::Batch<'_> {
-        fn column(column: &Column) -> types::ColumnParam<'_> {
-            let ends = bytemuck::cast_slice(column.ends());
-            types::ColumnParam { data: column.data(), ends, validity: column.validity() }
-        }
         types::Batch {
             count: self.count,
-            keys: self.keys.as_deref().map(column),
-            values: self.values.as_deref().map(column),
+            keys: self.keys.as_deref().map(lent),
+            values: self.values.as_deref().map(lent),
             timestamps: self.timestamps.map(bytemuck::cast_slice),
         }
     }
 }
 
+/// A column as an argument of an export.
+pub(crate) fn lent(column: &Column) -> types::ColumnParam<'_> {
+    let ends = bytemuck::cast_slice(column.ends());
+    types::ColumnParam { data: column.data(), ends, validity: column.validity() }
+}
+
+/// A column as the answer of an import.
+pub(crate) fn owned(column: &Column) -> types::ColumnResult {
+    types::ColumnResult {
+        data: column.data().to_vec(),
+        ends: bytemuck::cast_slice(column.ends()).to_vec(),
+        validity: column.validity().map(<[u8]>::to_vec),
+    }
+}
+
+/// The bytes of a column.
+pub(crate) fn column_bytes(column: &types::ColumnResult) -> usize {
+    column.data.len() + column.ends.len() + column.validity.as_ref().map_or(0, Vec::len)
+}
+
+/// The bytes of rejects.
+pub(crate) fn reject_bytes(rejects: &[types::Reject]) -> usize {
+    rejects.iter().map(|reject| size_of::<types::Reject>() + reject.code.len() + reject.message.len()).sum()
+}
+
+/// Rejects as the core has them.
+pub(crate) fn rejects(rejects: Vec<types::Reject>) -> Vec<Reject> {
+    let reject = |reject: types::Reject| Reject { row: reject.row, code: reject.code, message: reject.message };
+    rejects.into_iter().map(reject).collect()
+}
+
 /// The bytes of what a call returned.
 pub(crate) fn bytes(output: &types::Output) -> usize {
-    fn column(column: &types::ColumnResult) -> usize {
-        column.data.len() + column.ends.len() + column.validity.as_ref().map_or(0, Vec::len)
-    }
     let list = |list: &Option<Vec<u8>>| list.as_ref().map_or(0, Vec::len);
-    let headers = |all: &types::Headers| all.row_ends.len() + column(&all.names) + column(&all.values);
-    let reject = |reject: &types::Reject| size_of::<types::Reject>() + reject.code.len() + reject.message.len();
+    let headers = |all: &types::Headers| all.row_ends.len() + column_bytes(&all.names) + column_bytes(&all.values);
     output.rows.len()
         + list(&output.ports)
-        + output.keys.as_ref().map_or(0, column)
-        + output.values.as_ref().map_or(0, column)
+        + output.keys.as_ref().map_or(0, column_bytes)
+        + output.values.as_ref().map_or(0, column_bytes)
         + list(&output.timestamps)
         + output.headers.as_ref().map_or(0, headers)
-        + output.rejects.iter().map(reject).sum::<usize>()
+        + reject_bytes(&output.rejects)
 }
 
 /// What a call returned as the core has it, or which part contradicts itself.
@@ -82,8 +104,7 @@ pub(crate) fn checked(output: types::Output) -> Result<Output, String> {
     timestamps.as_ref().map_or(Ok(()), |times| same("timestamps", times.len()))?;
     let headers = output.headers.map(headers).transpose()?;
     headers.as_ref().map_or(Ok(()), |headers| same("headers", headers.len()))?;
-    let reject = |reject: types::Reject| Reject { row: reject.row, code: reject.code, message: reject.message };
-    let rejects = output.rejects.into_iter().map(reject).collect();
+    let rejects = rejects(output.rejects);
     Ok(Output { rows, ports, keys, values, timestamps, headers, rejects, taken: output.taken })
 }
 
@@ -94,12 +115,12 @@ fn headers(part: types::Headers) -> Result<Headers, String> {
     Headers::from_parts(row_ends, names, values).map_err(|malformed| format!("headers: {malformed}"))
 }
 
-fn column(name: &str, part: types::ColumnResult) -> Result<Column, String> {
+pub(crate) fn column(name: &str, part: types::ColumnResult) -> Result<Column, String> {
     let ends = numbers(name, &part.ends)?;
     Column::from_parts(part.data, ends, part.validity).map_err(|malformed| format!("{name}: {malformed}"))
 }
 
-fn numbers<T: bytemuck::Pod>(name: &str, bytes: &[u8]) -> Result<Vec<T>, String> {
+pub(crate) fn numbers<T: bytemuck::Pod>(name: &str, bytes: &[u8]) -> Result<Vec<T>, String> {
     let size = size_of::<T>();
     if !bytes.len().is_multiple_of(size) {
         return Err(format!("{name}: {} bytes are not numbers of {size} bytes each", bytes.len()));

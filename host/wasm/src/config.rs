@@ -39,6 +39,8 @@ pub struct Limits {
     pub host_calls_per_row_max: u64,
     /// Bytes through imports in a call, both ways.
     pub host_call_bytes_max: usize,
+    /// Handles of stores that an instance holds at a time.
+    pub store_handles_max: u32,
     /// Bytes that a call returns.
     pub output_bytes_max: usize,
     /// Log lines in a second; more are counted and dropped.
@@ -58,6 +60,7 @@ impl Default for Limits {
             host_calls_max: 1_000,
             host_calls_per_row_max: 100,
             host_call_bytes_max: 64 << 20,
+            store_handles_max: 1_000,
             output_bytes_max: 64 << 20,
             log_lines_per_second_max: 100,
             log_bytes_per_second_max: 64 << 10,

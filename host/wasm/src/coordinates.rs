@@ -1,6 +1,5 @@
 use sha2::{Digest as _, Sha256};
-use weir_core::ports::Call;
-use weir_core::record::{HeaderCells, TopicName};
+use weir_core::record::{HeaderCells, Rows, Taken, TopicName};
 
 /// Where the rows of the call in progress came from: copied for plugins that import `context`, because what a guest's
 /// store holds must outlive the call that it was borrowed for.
@@ -12,11 +11,12 @@ pub(crate) struct Coordinates {
     pub(crate) offsets: Vec<i64>,
     pub(crate) stream_times: Vec<i64>,
     pub(crate) headers: Option<HeaderCells>,
+    pub(crate) windows: Option<Vec<(i64, i64)>>,
 }
 
 impl Coordinates {
-    pub(crate) fn of(call: &Call<'_>) -> Self {
-        let (taken, origins) = (call.taken, &call.rows.origins);
+    pub(crate) fn of(rows: &Rows, taken: &Taken) -> Self {
+        let origins = &rows.origins;
         let topic = |&origin: &u32| taken.partition[origin as usize];
         Self {
             // One entry per input partition, so a topic may appear twice; a guest looks up by index and never notices.
@@ -25,7 +25,8 @@ impl Coordinates {
             partitions: origins.iter().map(|row| taken.partitions[topic(row) as usize].partition).collect(),
             offsets: origins.iter().map(|&origin| taken.offsets[origin as usize]).collect(),
             stream_times: origins.iter().map(|&origin| taken.stream_times[origin as usize]).collect(),
-            headers: call.rows.headers.clone(),
+            headers: rows.headers.clone(),
+            windows: rows.windows.clone(),
         }
     }
 
@@ -61,7 +62,7 @@ impl Coordinates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_core::record::{RecordBatch, Rows, Taken, TopicPartition};
+    use weir_core::record::{RecordBatch, TopicPartition};
 
     fn coordinates(offsets: &[i64]) -> Coordinates {
         let mut batch = RecordBatch::default();
@@ -72,7 +73,7 @@ mod tests {
             offsets: offsets.to_vec(),
             stream_times: vec![0; offsets.len()],
         };
-        Coordinates::of(&Call { rows: &Rows::from_batch(batch), taken: &taken, state: None })
+        Coordinates::of(&Rows::from_batch(batch), &taken)
     }
 
     #[test]

@@ -2,13 +2,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use thiserror::Error;
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, PoolConcurrencyLimitError, Store};
 use weir_core::ports::Digest;
 use weir_core::topology::NodeName;
 
-use crate::artifact::{Artifact, Compiled, digest_of};
-use crate::bindings::{Processor, ProcessorPre};
+use crate::artifact::{Artifact, Compiled, Offers, digest_of};
+use crate::binding::Binding;
+use crate::bindings::Every;
 use crate::check::{self, LoadError};
 use crate::config::HostConfig;
 use crate::guest::{Guest, Place};
@@ -56,7 +57,7 @@ impl PluginHost {
         let set_up = || -> wasmtime::Result<_> {
             let engine = pool::engine(&config)?;
             let mut linker = Linker::new(&engine);
-            Processor::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+            Every::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
             let ticker = Ticker::start(engine.clone())?;
             Ok((engine, linker, ticker))
         };
@@ -98,7 +99,29 @@ impl PluginHost {
         application: &str,
         node: &NodeName,
     ) -> Result<Plugin, ConfigError> {
-        Plugin::new(self.clone(), artifact.clone(), config_json, application, node)
+        self.bound_plugin(artifact, config_json, application, node, Binding::default())
+    }
+
+    /// The same of a node that is more than a `process` node without stores: `binding` is what it gives.
+    ///
+    /// # Errors
+    /// As of [`PluginHost::plugin`]. Whether the plugin fits, [`Binding::misfits`] tells.
+    pub fn bound_plugin(
+        &self,
+        artifact: &Artifact,
+        config_json: &str,
+        application: &str,
+        node: &NodeName,
+        binding: Binding,
+    ) -> Result<Plugin, ConfigError> {
+        let place = Place {
+            application: application.into(),
+            node: node.clone(),
+            config: Arc::default(),
+            binding: Arc::new(binding),
+            task: None,
+        };
+        Plugin::new(self.clone(), artifact.clone(), config_json, place)
     }
 
     /// How it was set up.
@@ -119,24 +142,31 @@ impl PluginHost {
         let binary = check::componentize(bytes, config.artifact_bytes_max)?;
         let component = Component::from_binary(engine, &binary).map_err(invalid)?;
         let surface = check::surface(&component.component_type(), engine)?;
-        let pre = linker.instantiate_pre(&component).and_then(ProcessorPre::new).map_err(invalid)?;
-        let manifest = self.describe(&pre)?;
+        let pre = linker.instantiate_pre(&component).map_err(invalid)?;
+        let offers = Offers::of(&pre, &surface.exports).map_err(invalid)?;
+        let manifest = self.describe(&pre, &offers)?;
+        if manifest.timers && offers.timing.is_none() {
+            let message = "it declares timers, but exports no `weir:plugin/timing` to be called when they are due";
+            return Err(LoadError::Contradiction { message: message.to_owned() });
+        }
         let check::Surface { imports, exports, asks_for_rows } = surface;
-        Ok(Compiled { digest: digest.clone(), size: bytes.len(), manifest, imports, exports, asks_for_rows, pre })
+        let size = bytes.len();
+        Ok(Compiled { digest: digest.clone(), size, manifest, imports, exports, asks_for_rows, pre, offers })
     }
 
     /// Asks a plugin what it is, on an instance that is thrown away.
-    fn describe(&self, pre: &ProcessorPre<Guest>) -> Result<Manifest, LoadError> {
+    fn describe(&self, pre: &InstancePre<Guest>, offers: &Offers) -> Result<Manifest, LoadError> {
         let limits = self.inner.config.limits;
         let node = NodeName::from("(describe)");
-        let place = Place { application: "".into(), node, config: Arc::default(), task: None };
+        let (config, binding) = (Arc::default(), Arc::default());
+        let place = Place { application: "".into(), node, config, binding, task: None };
         let mut store = self.store(Guest::new(place, limits));
         store.data_mut().manifest = Some(Manifest::default());
         store.set_epoch_deadline(Ticker::epochs(limits.call_deadline));
-        let instantiated = pre.instantiate(&mut store);
-        let guest =
-            instantiated.map_err(|error| LoadError::Instantiate { message: self.instantiation_error(&error) })?;
-        let described = guest.weir_plugin_description().call_describe(&mut store);
+        let failed = |error| LoadError::Instantiate { message: self.instantiation_error(&error) };
+        let instance = pre.instantiate(&mut store).map_err(failed)?;
+        let guest = offers.description.load(&mut store, &instance).map_err(failed)?;
+        let described = guest.call_describe(&mut store);
         let state = store.data_mut();
         state.log.flush(&state.place, None);
         described.map_err(|error| {

@@ -1,96 +1,71 @@
 use std::time::Duration;
 
-use wasmtime::Store;
-use wasmtime::component::ResourceAny;
-use weir_core::ports::{Call, Output, Processor, Trap, TrapKind};
+use weir_core::ports::{Call, Output, Processor, Trap};
 
-use crate::bindings;
+use crate::bindings::exports::weir::plugin::{processing, timing};
+use crate::bindings::weir::plugin::types;
 use crate::columns::{self, Gathered};
-use crate::coordinates::Coordinates;
-use crate::guest::Guest;
-use crate::plugin::Plugin;
-use crate::ticker::Ticker;
-use crate::trap;
+use crate::running::{Running, Scope, malformed};
 
 /// A plugin at work for one task: a component instance with a memory of its own, and the resource made in it.
 ///
 /// After a trap it answers every call with a trap: what its memory holds is anyone's guess.
+#[derive(Debug)]
 pub struct Instance {
-    plugin: Plugin,
-    store: Store<Guest>,
-    guest: bindings::Processor,
-    processor: ResourceAny,
-    trapped: bool,
+    running: Running,
+    exports: Exports,
+}
+
+struct Exports {
+    processing: processing::Guest,
+    timing: Option<timing::Guest>,
 }
 
 impl Instance {
-    pub(crate) fn new(plugin: Plugin, store: Store<Guest>, guest: bindings::Processor, processor: ResourceAny) -> Self {
-        Self { plugin, store, guest, processor, trapped: false }
-    }
-
-    fn call(&mut self, call: &Call<'_>) -> Result<Output, Trap> {
-        let limits = self.plugin.limits();
-        let deadline = limits.deadline(call.rows.len());
-        let coordinates = self.plugin.artifact().asks_for_rows().then(|| Coordinates::of(call));
-        self.store.data_mut().begin(call.rows.len(), coordinates);
-        self.store.set_epoch_deadline(Ticker::epochs(deadline));
-        let gathered = Gathered::new(call, self.plugin.artifact().manifest().reads);
-        let processor = self.guest.weir_plugin_processing().processor();
-        let output = processor.call_process(&mut self.store, self.processor, gathered.batch());
-        let output = output.map_err(|error| self.trap(&error, deadline))?;
-        let checked = self.store.data().meter.check_output(columns::bytes(&output));
-        checked.map_err(|exceeded| self.trap(&wasmtime::Error::new(exceeded), deadline))?;
-        columns::checked(output).map_err(malformed)
-    }
-
-    fn trap(&mut self, error: &wasmtime::Error, deadline: Duration) -> Trap {
-        let last_words = self.store.data_mut().last_words.take();
-        trap::trap(error, last_words, &self.plugin.limits(), deadline)
+    pub(crate) fn new(running: Running, processing: processing::Guest, timing: Option<timing::Guest>) -> Self {
+        Self { running, exports: Exports { processing, timing } }
     }
 }
 
 impl Processor for Instance {
     fn process(&mut self, call: &Call<'_>) -> Result<Output, Trap> {
         debug_assert!(!call.rows.is_empty(), "a call has at least one row");
-        if self.trapped {
-            let message = "this instance has trapped before and must not be called again".to_owned();
-            return Err(Trap { kind: TrapKind::Panic, message, backtrace: String::new(), row: None });
-        }
-        let result = self.call(call);
-        self.trapped = result.is_err();
-        let guest = self.store.data_mut();
-        guest.coordinates = None;
-        guest.log.flush(&guest.place, Some(call));
-        if result.is_ok() {
-            self.plugin.metrics().apply(&guest.place.node, &mut guest.metrics);
-        }
-        result
+        let Self { running, exports } = self;
+        running.run(scope(call), call.rows.len(), |running, deadline| {
+            let gathered = Gathered::new(call.rows, running.plugin.artifact().manifest().reads);
+            let processor = exports.processing.processor();
+            let output = processor.call_process(&mut running.store, running.resource, gathered.batch());
+            checked(running, output, deadline)
+        })
+    }
+
+    fn on_timers(&mut self, call: &Call<'_>) -> Result<Output, Trap> {
+        let Self { running, exports } = self;
+        let Some(timing) = &exports.timing else {
+            return Err(malformed("a timer is due, but the plugin exports no `weir:plugin/timing`".to_owned()));
+        };
+        let Some(&at) = call.rows.timestamps.first() else { return Ok(Output::default()) };
+        debug_assert!(call.rows.timestamps.iter().all(|other| *other == at), "timers of one call have one time");
+        running.run(scope(call), call.rows.len(), |running, deadline| {
+            let names = call.rows.keys.gather();
+            let output = timing.call_on_timers(&mut running.store, running.resource, columns::lent(&names), at);
+            checked(running, output, deadline)
+        })
     }
 }
 
-/// Tells the guest, as a courtesy: it never comes after a trap, and what it does about it reaches nobody.
-impl Drop for Instance {
-    fn drop(&mut self) {
-        if self.trapped {
-            return;
-        }
-        self.store.data_mut().begin(0, None);
-        self.store.set_epoch_deadline(Ticker::epochs(self.plugin.limits().call_deadline));
-        if let Err(error) = self.processor.resource_drop(&mut self.store) {
-            let node = self.plugin.node().as_str();
-            tracing::debug!(node, "the plugin failed when it was told that it is dropped: {error}");
-        }
-        let guest = self.store.data_mut();
-        guest.log.flush(&guest.place, None);
-    }
+fn scope<'a>(call: &Call<'a>) -> Scope<'a> {
+    Scope { rows: call.rows, taken: call.taken, state: call.state }
 }
 
-impl std::fmt::Debug for Instance {
+fn checked(running: &mut Running, output: wasmtime::Result<types::Output>, deadline: Duration) -> Result<Output, Trap> {
+    let output = output.map_err(|error| running.trap(&error, deadline))?;
+    running.check_output(columns::bytes(&output), deadline)?;
+    columns::checked(output).map_err(malformed)
+}
+
+impl std::fmt::Debug for Exports {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Instance").field("plugin", &self.plugin).field("trapped", &self.trapped).finish_non_exhaustive()
+        f.debug_struct("Exports").field("timing", &self.timing.is_some()).finish_non_exhaustive()
     }
-}
-
-fn malformed(message: String) -> Trap {
-    Trap { kind: TrapKind::Malformed, message, backtrace: String::new(), row: None }
 }

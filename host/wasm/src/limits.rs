@@ -30,12 +30,13 @@ pub(crate) struct Meter {
     host_calls: u64,
     host_calls_max: u64,
     host_call_bytes: usize,
+    store_handles: u32,
 }
 
 impl Meter {
     pub(crate) fn new(limits: Limits) -> Self {
         let host_calls_max = limits.host_calls(0);
-        Self { limits, memory_bytes: 0, host_calls: 0, host_calls_max, host_call_bytes: 0 }
+        Self { limits, memory_bytes: 0, host_calls: 0, host_calls_max, host_call_bytes: 0, store_handles: 0 }
     }
 
     /// A call of `rows` rows begins.
@@ -47,18 +48,39 @@ impl Meter {
 
     /// An import was called that moves `bytes`.
     pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), LimitExceeded> {
-        let kind = TrapKind::HostCalls;
-        let (calls, bytes) = (self.host_calls + 1, self.host_call_bytes.saturating_add(bytes));
-        let refused = |name, limit, current, requested| LimitExceeded { name, limit, current, requested, kind };
+        let calls = self.host_calls + 1;
         if calls > self.host_calls_max {
             return Err(refused("host_calls_max", self.host_calls_max, self.host_calls, calls));
         }
+        self.charge_bytes(bytes)?;
+        self.host_calls = calls;
+        Ok(())
+    }
+
+    /// The call of an import in progress moves `bytes` more.
+    pub(crate) fn charge_bytes(&mut self, bytes: usize) -> Result<(), LimitExceeded> {
+        let bytes = self.host_call_bytes.saturating_add(bytes);
         if bytes > self.limits.host_call_bytes_max {
             let limit = self.limits.host_call_bytes_max as u64;
             return Err(refused("host_call_bytes_max", limit, self.host_call_bytes as u64, bytes as u64));
         }
-        (self.host_calls, self.host_call_bytes) = (calls, bytes);
+        self.host_call_bytes = bytes;
         Ok(())
+    }
+
+    /// A store is opened: the guest holds one more handle, for as long as it likes.
+    pub(crate) fn open_handle(&mut self) -> Result<(), LimitExceeded> {
+        let (handles, limit) = (self.store_handles + 1, self.limits.store_handles_max);
+        if handles > limit {
+            return Err(refused("store_handles_max", limit.into(), self.store_handles.into(), handles.into()));
+        }
+        self.store_handles = handles;
+        Ok(())
+    }
+
+    /// The guest has dropped a handle.
+    pub(crate) fn close_handle(&mut self) {
+        self.store_handles = self.store_handles.saturating_sub(1);
     }
 
     /// What a call returned must fit.
@@ -69,6 +91,10 @@ impl Meter {
         }
         Err(LimitExceeded { name: "output_bytes_max", limit, current: 0, requested, kind: TrapKind::OutputSize })
     }
+}
+
+fn refused(name: &'static str, limit: u64, current: u64, requested: u64) -> LimitExceeded {
+    LimitExceeded { name, limit, current, requested, kind: TrapKind::HostCalls }
 }
 
 /// A refusal traps instead of answering -1: no guest's allocator can do better than to abort, and the trap then says why.

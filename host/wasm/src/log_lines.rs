@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use weir_core::ports::Call;
+use weir_core::record::{Rows, Taken};
 
 use crate::bindings::weir::plugin::logging::Level;
 use crate::config::Limits;
@@ -50,12 +50,13 @@ impl LogLines {
         self.lines.push((level, row, message));
     }
 
-    /// Gives the lines out, those about a row of `call` with its coordinates.
-    pub(crate) fn flush(&mut self, place: &Place, call: Option<&Call<'_>>) {
+    /// Gives the lines out, those about a row of the call with its coordinates.
+    pub(crate) fn flush(&mut self, place: &Place, call: Option<(&Rows, &Taken)>) {
         for (level, row, message) in self.lines.drain(..) {
-            let origin =
-                call.zip(row).and_then(|(call, row)| call.rows.origins.get(row as usize).map(|at| (call, *at)));
-            match origin.map(|(call, origin)| call.taken.coordinates(origin)) {
+            let origin = call
+                .zip(row)
+                .and_then(|((rows, taken), row)| rows.origins.get(row as usize).map(|origin| (taken, *origin)));
+            match origin.map(|(taken, origin)| taken.coordinates(origin)) {
                 Some((from, offset)) => emit(level, place, Some((from.to_string(), offset)), &message),
                 None => emit(level, place, None, &message),
             }

@@ -15,6 +15,34 @@ pub struct Manifest {
     pub input: (String, String),
     /// Its output ports, by number; at least one.
     pub ports: Vec<Port>,
+    /// The stores that it opens.
+    pub stores: Vec<StoreNeed>,
+    /// Whether it sets timers.
+    pub timers: bool,
+    /// What an aggregator can do beyond adding rows.
+    pub aggregates: Aggregates,
+}
+
+/// A store that a plugin opens, by the name that it knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreNeed {
+    /// Its name.
+    pub name: String,
+    /// Its kind: key-value, window, session.
+    pub kind: String,
+    /// The format of its keys; "" is any.
+    pub key_format: String,
+    /// The format of its values; "" is any.
+    pub value_format: String,
+}
+
+/// What an aggregator can do beyond adding rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Aggregates {
+    /// Make one accumulator of two, for sessions.
+    pub merges: bool,
+    /// Take rows out again, for tables.
+    pub removes: bool,
 }
 
 /// The columns of a batch that a plugin reads. The others do not cross the border.
@@ -49,6 +77,9 @@ impl Default for Manifest {
             reads: Reads { keys: true, values: true, timestamps: true },
             input: (String::new(), String::new()),
             ports: Vec::new(),
+            stores: Vec::new(),
+            timers: false,
+            aggregates: Aggregates::default(),
         }
     }
 }

@@ -3,16 +3,22 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use weir_core::ports::{CreateFault, Digest, Processor, ProcessorSupplier};
+use wasmtime::Store;
+use wasmtime::component::{Instance as ComponentInstance, ResourceAny};
+use weir_core::ports::{Aggregator, CreateFault, Digest, Processor, ProcessorSupplier};
 use weir_core::task::TaskId;
 use weir_core::topology::NodeName;
 
+use crate::aggregator::AggregatorInstance;
 use crate::artifact::{Artifact, digest_name};
+use crate::binding::{Binding, Role};
+use crate::bindings::weir::plugin::types::Problem;
 use crate::config::Limits;
 use crate::guest::{Guest, Place};
 use crate::host::PluginHost;
 use crate::instance::Instance;
 use crate::metrics::PluginMetrics;
+use crate::running::Running;
 use crate::ticker::Ticker;
 use crate::trap;
 
@@ -45,16 +51,15 @@ impl Plugin {
         host: PluginHost,
         artifact: Artifact,
         config_json: &str,
-        application: &str,
-        node: &NodeName,
+        mut place: Place,
     ) -> Result<Self, ConfigError> {
-        let refused = |error: serde_json::Error| ConfigError { node: node.clone(), message: error.to_string() };
+        let refused = |error: serde_json::Error| ConfigError { node: place.node.clone(), message: error.to_string() };
         let text = if config_json.trim().is_empty() { "null" } else { config_json };
         let config: serde_json::Value = serde_json::from_str(text).map_err(refused)?;
         // Written anew, so that neither blanks nor line ends make another version.
         let config_json = config.to_string();
         let version = version(&artifact, &config_json);
-        let place = Place { application: application.into(), node: node.clone(), config: Arc::new(config), task: None };
+        place.config = Arc::new(config);
         Ok(Self { inner: Arc::new(Inner { host, artifact, config_json, version, place }) })
     }
 
@@ -82,6 +87,12 @@ impl Plugin {
         &self.inner.config_json
     }
 
+    /// What its node gives it.
+    #[must_use]
+    pub fn binding(&self) -> &Binding {
+        &self.inner.place.binding
+    }
+
     pub(crate) fn limits(&self) -> Limits {
         self.inner.host.config().limits
     }
@@ -95,23 +106,73 @@ impl Plugin {
     /// # Errors
     /// [`CreateFault`]: the plugin refused its configuration, trapped, or the pool of instances is full.
     pub fn instantiate(&self, task: TaskId) -> Result<Instance, CreateFault> {
-        let Inner { host, artifact, config_json, .. } = &*self.inner;
+        let offers = self.artifact().offers();
+        let Some(processing) = &offers.processing else { return Err(self.fault(no_role(Role::Processor))) };
+        let (mut store, instance) = self.begin(task)?;
+        let loaded = processing.load(&mut store, &instance).and_then(|processing| {
+            let timing = offers.timing.as_ref().map(|timing| timing.load(&mut store, &instance)).transpose()?;
+            Ok((processing, timing))
+        });
+        let (processing, timing) = loaded.map_err(|error| self.fault(format!("{error:#}")))?;
+        let created = processing.call_create(&mut store, &self.inner.config_json);
+        let running = self.created(store, created)?;
+        Ok(Instance::new(running, processing, timing))
+    }
+
+    /// An instance of an aggregator.
+    ///
+    /// # Errors
+    /// As of [`Plugin::instantiate`]; the plugin is no aggregator.
+    pub fn instantiate_aggregator(&self, task: TaskId) -> Result<AggregatorInstance, CreateFault> {
+        let Some(aggregation) = &self.artifact().offers().aggregation else {
+            return Err(self.fault(no_role(Role::Aggregator)));
+        };
+        let (mut store, instance) = self.begin(task)?;
+        let loaded = aggregation.load(&mut store, &instance);
+        let aggregation = loaded.map_err(|error| self.fault(format!("{error:#}")))?;
+        let created = aggregation.call_create(&mut store, &self.inner.config_json);
+        let running = self.created(store, created)?;
+        Ok(AggregatorInstance::new(running, aggregation))
+    }
+
+    /// Makes an instance of its node's kind and drops it: the last step of a deployment's check.
+    ///
+    /// # Errors
+    /// As of [`Plugin::instantiate`].
+    pub fn try_out(&self, task: TaskId) -> Result<(), CreateFault> {
+        match self.binding().role {
+            Role::Processor => self.instantiate(task).map(drop),
+            Role::Aggregator => self.instantiate_aggregator(task).map(drop),
+        }
+    }
+
+    /// A component instance in a store of its own, its deadline set for `create`.
+    fn begin(&self, task: TaskId) -> Result<(Store<Guest>, ComponentInstance), CreateFault> {
+        let Inner { host, artifact, place, .. } = &*self.inner;
         let limits = self.limits();
-        let place = Place { task: Some(task), ..self.inner.place.clone() };
-        let mut store = host.store(Guest::new(place, limits));
+        let mut store = host.store(Guest::new(Place { task: Some(task), ..place.clone() }, limits));
         store.set_epoch_deadline(Ticker::epochs(limits.call_deadline));
-        let guest =
+        let instance =
             artifact.pre().instantiate(&mut store).map_err(|error| self.fault(host.instantiation_error(&error)))?;
-        let created = guest.weir_plugin_processing().call_create(&mut store, config_json);
+        Ok((store, instance))
+    }
+
+    /// What `create` came to.
+    fn created(
+        &self,
+        mut store: Store<Guest>,
+        created: wasmtime::Result<Result<ResourceAny, Vec<Problem>>>,
+    ) -> Result<Running, CreateFault> {
+        let limits = self.limits();
         let state = store.data_mut();
         state.log.flush(&state.place, None);
         match created {
-            Ok(Ok(processor)) => {
-                self.metrics().apply(self.node(), &mut store.data_mut().metrics);
-                Ok(Instance::new(self.clone(), store, guest, processor))
+            Ok(Ok(resource)) => {
+                self.metrics().apply(self.node(), &mut state.metrics);
+                Ok(Running::new(self.clone(), store, resource))
             }
             Ok(Err(problems)) => {
-                let problem = |problem: &crate::bindings::exports::weir::plugin::processing::Problem| {
+                let problem = |problem: &Problem| {
                     let pointer = if problem.pointer.is_empty() { "the whole" } else { &problem.pointer };
                     format!("{pointer}: {}", problem.message)
                 };
@@ -119,8 +180,7 @@ impl Plugin {
                 Err(self.fault(format!("it refuses its configuration: {}", problems.join("; "))))
             }
             Err(error) => {
-                let last_words = store.data_mut().last_words.take();
-                let trap = trap::trap(&error, last_words, &limits, limits.call_deadline);
+                let trap = trap::trap(&error, state.last_words.take(), &limits, limits.call_deadline);
                 Err(self.fault(format!("`create` trapped: {trap}\n{}", trap.backtrace).trim_end().to_owned()))
             }
         }
@@ -135,6 +195,10 @@ impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plugin").field("node", self.node()).field("version", self.version()).finish_non_exhaustive()
     }
+}
+
+fn no_role(role: Role) -> String {
+    format!("it exports no {}, which {} calls", role.export(), role.node())
 }
 
 fn version(artifact: &Artifact, config_json: &str) -> Digest {
@@ -166,6 +230,14 @@ impl Plugins {
         self.by_version.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
     }
 
+    fn deployed(&self, node: &NodeName, version: &Digest) -> Result<Plugin, CreateFault> {
+        self.get(node, version).ok_or_else(|| CreateFault {
+            node: node.clone(),
+            digest: version.clone(),
+            message: "this host does not have it; deploy it again with `weir plugin push`".to_owned(),
+        })
+    }
+
     /// Forgets a version; instances of it live on.
     pub fn remove(&self, node: &NodeName, version: &Digest) -> Option<Plugin> {
         let key = (node.clone(), version.clone());
@@ -175,11 +247,15 @@ impl Plugins {
 
 impl ProcessorSupplier for Plugins {
     fn create(&mut self, node: &NodeName, version: &Digest, task: TaskId) -> Result<Box<dyn Processor>, CreateFault> {
-        let unknown = || CreateFault {
-            node: node.clone(),
-            digest: version.clone(),
-            message: "this host does not have it; deploy it again with `weir plugin push`".to_owned(),
-        };
-        Ok(Box::new(self.get(node, version).ok_or_else(unknown)?.instantiate(task)?))
+        Ok(Box::new(self.deployed(node, version)?.instantiate(task)?))
+    }
+
+    fn create_aggregator(
+        &mut self,
+        node: &NodeName,
+        version: &Digest,
+        task: TaskId,
+    ) -> Result<Box<dyn Aggregator>, CreateFault> {
+        Ok(Box::new(self.deployed(node, version)?.instantiate_aggregator(task)?))
     }
 }

@@ -3,6 +3,7 @@
 use weir_core::record::Headers;
 
 use crate::bindings::weir::plugin::{context, types};
+use crate::columns::owned;
 use crate::coordinates::Coordinates;
 use crate::guest::Guest;
 use crate::trap::Misuse;
@@ -37,13 +38,18 @@ impl context::Host for Guest {
             None => all = Headers::empty_rows(rows.len()),
         }
         self.meter.charge(all.bytes())?;
-        let column = |column: &weir_core::record::Column| types::ColumnResult {
-            data: column.data().to_vec(),
-            ends: bytemuck::cast_slice(column.ends()).to_vec(),
-            validity: column.validity().map(<[u8]>::to_vec),
-        };
         let row_ends = bytemuck::cast_slice(all.row_ends()).to_vec();
-        Ok(types::Headers { row_ends, names: column(all.names()), values: column(all.values()) })
+        Ok(types::Headers { row_ends, names: owned(all.names()), values: owned(all.values()) })
+    }
+
+    fn row_windows(&mut self) -> wasmtime::Result<Option<context::Windows>> {
+        let rows = self.rows()?;
+        let windows = rows.windows.as_ref().map(|windows| context::Windows {
+            starts: windows.iter().flat_map(|(start, _)| start.to_le_bytes()).collect(),
+            ends: windows.iter().flat_map(|(_, end)| end.to_le_bytes()).collect(),
+        });
+        self.meter.charge(windows.as_ref().map_or(0, |windows| windows.starts.len() + windows.ends.len()))?;
+        Ok(windows)
     }
 
     fn stream_times(&mut self) -> wasmtime::Result<Vec<u8>> {

@@ -2,7 +2,7 @@
 
 use crate::bindings::weir::plugin::manifest;
 use crate::guest::Guest;
-use crate::manifest::{Manifest, Port, Reads};
+use crate::manifest::{Aggregates, Manifest, Port, Reads, StoreNeed};
 use crate::trap::Misuse;
 
 impl Guest {
@@ -40,6 +40,26 @@ impl manifest::Host for Guest {
     fn port(&mut self, name: String, key_format: String, value_format: String) -> wasmtime::Result<()> {
         let manifest = self.declare("port", name.len() + key_format.len() + value_format.len())?;
         manifest.ports.push(Port { name, key_format, value_format });
+        Ok(())
+    }
+
+    fn store(&mut self, name: String, kind: String, key_format: String, value_format: String) -> wasmtime::Result<()> {
+        let bytes = name.len() + kind.len() + key_format.len() + value_format.len();
+        let manifest = self.declare("store", bytes)?;
+        if manifest.stores.iter().any(|store| store.name == name) {
+            return Err(Misuse(format!("manifest.store names store `{name}` twice")).into());
+        }
+        manifest.stores.push(StoreNeed { name, kind, key_format, value_format });
+        Ok(())
+    }
+
+    fn timers(&mut self) -> wasmtime::Result<()> {
+        self.declare("timers", 0)?.timers = true;
+        Ok(())
+    }
+
+    fn aggregates(&mut self, merges: bool, removes: bool) -> wasmtime::Result<()> {
+        self.declare("aggregates", 0)?.aggregates = Aggregates { merges, removes };
         Ok(())
     }
 }

@@ -5,3 +5,5 @@ mod context;
 mod logging;
 mod manifest;
 mod metrics;
+mod state;
+mod timers;

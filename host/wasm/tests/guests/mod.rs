@@ -3,13 +3,17 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up has failed")]
 
+pub mod memory;
+
+use std::cell::RefCell;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use weir_core::ports::{Call, CreateFault, Output, Processor, Trap};
 use weir_core::record::{RecordBatch, Rows, Taken, TopicPartition};
 use weir_core::task::TaskId;
 use weir_core::topology::NodeName;
-use weir_wasm::{HostConfig, Instance, Limits, Plugin, PluginHost};
+use weir_wasm::{Binding, HostConfig, Instance, Limits, Plugin, PluginHost};
 
 /// The task that all of them run for.
 pub const TASK: TaskId = TaskId { subtopology: 0, partition: 3 };
@@ -45,8 +49,29 @@ pub fn instance(host: &PluginHost, name: &str, config: &str) -> Result<Instance,
     plugin(host, name, config).instantiate(TASK)
 }
 
+/// The plugin `name` at a node that gives it what `binding` says.
+pub fn bound(host: &PluginHost, name: &str, config: &str, binding: Binding) -> Plugin {
+    let artifact = host.load(&bytes(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    host.bound_plugin(&artifact, config, "app", &NodeName::from("node"), binding).expect("JSON")
+}
+
+/// A process node with these stores, by name and kind, and with timers.
+pub fn stateful(stores: &[(&str, &str)]) -> Binding {
+    let stores = stores.iter().map(|(name, kind)| ((*name).to_owned(), (*kind).to_owned())).collect();
+    Binding { stores, timers: true, ..Binding::default() }
+}
+
 /// Calls with `values`, each under the key `k`, from offset 100 on.
 pub fn call(instance: &mut Instance, values: &[Option<&[u8]>]) -> Result<Output, Trap> {
+    call_with(instance, values, None)
+}
+
+/// The same with the state of its node.
+pub fn call_with(
+    instance: &mut Instance,
+    values: &[Option<&[u8]>],
+    memory: Option<&Rc<RefCell<memory::Memory>>>,
+) -> Result<Output, Trap> {
     let mut batch = RecordBatch::default();
     for (row, value) in values.iter().enumerate() {
         batch.push(100 + row as i64, 1_000 + row as i64, Some(b"k"), *value, &[]);
@@ -57,7 +82,8 @@ pub fn call(instance: &mut Instance, values: &[Option<&[u8]>]) -> Result<Output,
         offsets: batch.offsets.clone(),
         stream_times: batch.timestamps.clone(),
     };
-    instance.process(&Call { rows: &Rows::from_batch(batch), taken: &taken, state: None })
+    let state = memory.map(memory::cell);
+    instance.process(&Call { rows: &Rows::from_batch(batch), taken: &taken, state: state.as_ref() })
 }
 
 /// How the plugin `name` ends on a call of three rows.

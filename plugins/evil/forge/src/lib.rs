@@ -3,8 +3,14 @@
 
 #![allow(unsafe_code, missing_docs, reason = "the generated border is unsafe and explains itself in wit/")]
 
-wit_bindgen::generate!({ path: "../../../wit", world: "processor" });
+// A plugin of both kinds.
+wit_bindgen::generate!({
+    path: "../../../wit",
+    inline: "package evil:forge; world both { include weir:plugin/processor@0.1.1; include weir:plugin/aggregator@0.1.1; }",
+    generate_all,
+});
 
+use exports::weir::plugin::aggregation::{self, Aggregator, Folded, Groups, GuestAggregator};
 use exports::weir::plugin::description::Guest as Description;
 use exports::weir::plugin::processing::{Batch, Guest, GuestProcessor, Output, Problem, Processor};
 use weir::plugin::types::{Column, Headers, Reject};
@@ -15,6 +21,7 @@ struct Forge;
 impl Description for Forge {
     fn describe() {
         manifest::about("forge", env!("CARGO_PKG_VERSION"), "none");
+        manifest::aggregates(true, false);
     }
 }
 
@@ -68,6 +75,38 @@ impl GuestProcessor for Forge {
             _ => {}
         }
         output
+    }
+}
+
+impl aggregation::Guest for Forge {
+    type Aggregator = Self;
+
+    fn create(_config: String) -> Result<Aggregator, Vec<Problem>> {
+        Ok(Aggregator::new(Self))
+    }
+}
+
+impl GuestAggregator for Forge {
+    fn fold(&self, work: Groups) -> Folded {
+        let reject = |row| Reject { row, code: "forged".to_owned(), message: String::new() };
+        let honest = if work.every_row { work.rows.count as usize } else { work.accumulators.ends.len() / 4 };
+        let mut folded = Folded { accumulators: column(b"", &vec![0; honest], None), rejects: Vec::new() };
+        match config::get("/what").unwrap_or_default().as_str() {
+            "cells-missing" => folded.accumulators = column(b"", &[], None),
+            "cells-too-many" => folded.accumulators = column(b"", &vec![0; honest + 1], None),
+            "null-with-bytes" => folded.accumulators = column(b"abc", &vec![3; honest], Some(&[0])),
+            "reject-beyond" => folded.rejects = vec![reject(work.rows.count)],
+            "reject-twice" => folded.rejects = vec![reject(1), reject(1)],
+            _ => {}
+        }
+        folded
+    }
+
+    fn merge(&self, _keys: Option<Column>, left: Column, _right: Column) -> Column {
+        match config::get("/what").as_deref() {
+            Some("cells-missing") => column(b"", &[], None),
+            _ => left,
+        }
     }
 }
 
