@@ -253,6 +253,13 @@ fn produced(outgoing: &Outgoing) -> String {
 fn reported(report: &Report) -> String {
     let at = report.at.as_ref().map_or(String::new(), |(partition, offset)| format!(" {partition}@{offset}"));
     let what = match &report.kind {
+        ReportKind::RestoreBegan { changelogs } => {
+            let at = changelogs
+                .iter()
+                .map(|(at, from)| format!("{at}@{}", from.map_or("-".to_owned(), |from| from.to_string())));
+            format!("restoring {}", at.collect::<Vec<_>>().join(" "))
+        }
+        ReportKind::Restored => "restored".to_owned(),
         ReportKind::Skipped { reason, message, .. } => format!("skipped {reason}: {message}"),
         ReportKind::Failed { reason, message, .. } => format!("failed {reason}: {message}"),
         ReportKind::Retried { reason, message } => format!("retried {reason}: {message}"),

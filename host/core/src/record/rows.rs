@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::{Column, Headers, RecordBatch, TopicPartition};
 
 /// Cells chosen of a shared column: what one node hands the next without copying bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Cells {
     column: Arc<Column>,
     /// Cell `i` is the column's cell `chosen[i]`; none: every cell in order.
@@ -109,7 +109,7 @@ pub struct Taken {
     pub partitions: Vec<TopicPartition>,
     /// Index into `partitions`, a cell per row.
     pub partition: Vec<u32>,
-    /// Offsets, a cell per row.
+    /// Offsets, a cell per row; -1: no record caused it.
     pub offsets: Vec<i64>,
     /// Stream time in milliseconds since 1970 UTC with that row taken in.
     pub stream_times: Vec<i64>,
@@ -121,6 +121,23 @@ impl Taken {
     pub fn coordinates(&self, origin: u32) -> (&TopicPartition, i64) {
         let row = origin as usize;
         (&self.partitions[self.partition[row] as usize], self.offsets[row])
+    }
+
+    /// Forgets all but the first `rows` rows.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        self.partition.truncate(rows);
+        self.offsets.truncate(rows);
+        self.stream_times.truncate(rows);
+    }
+
+    /// Rows that no record caused: what leaves at a commit, or when a timer of the host's clock is due.
+    pub(crate) fn without_records(partition: TopicPartition, rows: usize, stream_time: i64) -> Self {
+        Self {
+            partitions: vec![partition],
+            partition: vec![0; rows],
+            offsets: vec![-1; rows],
+            stream_times: vec![stream_time; rows],
+        }
     }
 
     /// The number of rows.
@@ -137,7 +154,7 @@ impl Taken {
 }
 
 /// Rows on their way from one node to the next. All parts have the same number of rows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Rows {
     /// Keys.
     pub keys: Cells,

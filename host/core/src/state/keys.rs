@@ -14,6 +14,8 @@ pub const DATA: u8 = 1;
 pub const OWN: u8 = 0;
 /// First byte of an index by time: `02 time key'`.
 pub const BY_TIME: u8 = 2;
+/// First byte of an index by the host's clock, otherwise as [`BY_TIME`]: timers.
+pub const BY_WALL_TIME: u8 = 3;
 
 /// The bytes of a time.
 pub const TIME_BYTES: usize = 8;
@@ -89,26 +91,32 @@ pub fn of_key(key: &[u8]) -> Vec<u8> {
 /// The key of a row of an index by time: `detail` tells rows of one time and key apart.
 #[must_use]
 pub fn by_time(at: i64, key: &[u8], detail: &[u8]) -> Vec<u8> {
+    by(BY_TIME, at, key, detail)
+}
+
+/// The key of a row of index `index`, [`BY_TIME`] or [`BY_WALL_TIME`].
+#[must_use]
+pub fn by(index: u8, at: i64, key: &[u8], detail: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(key.len() + detail.len() + 11);
-    out.push(BY_TIME);
+    out.push(index);
     push_time(&mut out, at);
     push_key(&mut out, key);
     out.extend_from_slice(detail);
     out
 }
 
-/// Time, key and detail of a row of an index by time.
+/// Time, key and detail of a row of an index.
 #[must_use]
 pub fn split_by_time(row: &[u8]) -> Option<(i64, Vec<u8>, &[u8])> {
-    let (at, rest) = row.strip_prefix(&[BY_TIME])?.split_at_checked(TIME_BYTES)?;
+    let (at, rest) = row.get(1..)?.split_at_checked(TIME_BYTES)?;
     let (key, detail) = split_key(rest)?;
     Some((time(at)?, key, detail))
 }
 
-/// What the rows of an index by time at `at` and later begin from.
+/// What the rows of index `index` at `at` and later begin from.
 #[must_use]
-pub fn from_time(at: i64) -> Vec<u8> {
-    let mut out = vec![BY_TIME];
+pub fn from_time(index: u8, at: i64) -> Vec<u8> {
+    let mut out = vec![index];
     push_time(&mut out, at);
     out
 }

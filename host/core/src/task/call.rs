@@ -3,39 +3,70 @@
 //! A call is a savepoint within the step: it leaves its output at its end or nothing, so only the calls of one node are
 //! repeated, and what other nodes did in the step stands.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 
-use crate::ports::{Call, Output, Trap};
+use crate::ports::{Call, Output, Processor, StateCell, Trap};
 use crate::record::Rows;
+use crate::state::NodeAccess;
 use crate::task::output;
 use crate::task::step::{Poison, Problem, Step};
 use crate::thread::ReportKind;
-use crate::topology::NodeIndex;
+use crate::topology::{NodeIndex, NodeKind};
 
 /// How a call ended that did not return rows.
 enum Failure {
     /// It trapped; on an instance that was never called before?
     Trapped { trap: Trap, fresh: bool },
-    /// There is no instance to call.
-    NoInstance(Problem),
+    /// Nothing of the rows': there is no instance to call, or its store does not answer.
+    Stopped(Problem),
+    /// A timer that was set in the call is due before row so and so of it: the call is undone.
+    Cut(usize),
+}
+
+/// What a call returned.
+struct Returned {
+    given: Rows,
+    output: Output,
+    taken: usize,
 }
 
 impl Step<'_> {
     /// The outputs of the plugin at `index` for `rows`, by port, in row order.
     pub(crate) fn process(&mut self, index: NodeIndex, rows: &Rows) -> Result<Vec<(u32, Rows)>, Poison> {
         let mut outputs = Ports::default();
+        let mut done = 0;
+        while done < rows.len() {
+            let rest: Vec<u32> = (done as u32..rows.len() as u32).collect();
+            let rest = if done == 0 { rows.clone() } else { rows.select(&rest) };
+            done += self.process_some(index, &rest, &mut outputs)?;
+        }
+        Ok(outputs.finish())
+    }
+
+    /// Puts `rows` through the plugin up to where a timer that they set is due; says how many.
+    pub(crate) fn process_some(&mut self, index: NodeIndex, rows: &Rows, outputs: &mut Ports) -> Result<usize, Poison> {
         // Ranges of rows still to be called, the next one last. Bounded: a range is pushed only in parts or shortened,
         // or once more whole for a fresh instance.
         let mut pending = Vec::from([Range { start: 0, end: rows.len() }]);
+        let mut end = rows.len();
         let mut unexplained: Option<Trap> = None;
         while let Some(range) = pending.pop() {
             match self.call(index, rows, &range) {
-                Ok((given, output, taken)) => {
+                Ok(Returned { given, output, taken }) => {
                     if taken < range.len() {
                         pending.push(range.start + taken..range.end);
                     }
-                    self.take_in(index, &given, output, &mut outputs)?;
+                    self.take_in(index, &given, output, outputs)?;
+                }
+                Err(Failure::Cut(before)) => {
+                    // The instance has seen rows that it is to see again.
+                    self.scope.instances.discard(index);
+                    end = range.start + before;
+                    pending.clear();
+                    pending.push(range.start..end);
                 }
                 Err(Failure::Trapped { trap, fresh }) => {
                     self.metrics(index).trap(trap.kind.as_str());
@@ -51,7 +82,7 @@ impl Step<'_> {
                         self.refuse(index, rows.origins[range.start], trap.into())?;
                     }
                 }
-                Err(Failure::NoInstance(problem)) => {
+                Err(Failure::Stopped(problem)) => {
                     // Not the row's fault, so no policy: the task stops here until there is a version that starts.
                     return Err(Poison { origin: rows.origins[range.start], node: index, problem });
                 }
@@ -61,35 +92,113 @@ impl Step<'_> {
             let kind = ReportKind::Retried { reason: trap.kind.as_str().to_owned(), message: trap.message };
             self.report(index, None, kind);
         }
-        Ok(outputs.finish())
+        Ok(end)
     }
 
-    fn call(&mut self, index: NodeIndex, rows: &Rows, range: &Range<usize>) -> Result<(Rows, Output, usize), Failure> {
+    fn call(&mut self, index: NodeIndex, rows: &Rows, range: &Range<usize>) -> Result<Returned, Failure> {
         let given = if *range == (0..rows.len()) {
             rows.clone()
         } else {
             rows.select(&(range.start as u32..range.end as u32).collect::<Vec<_>>())
         };
-        let scope = &mut self.scope;
-        let borrowed = match scope.instances.borrow(index, scope.supplier) {
-            Some(Ok(borrowed)) => borrowed,
-            Some(Err(fault)) => return Err(Failure::NoInstance(Problem::not_started(fault.to_string()))),
-            None => {
-                let node = &scope.topology.node(index).name;
-                return Err(Failure::NoInstance(Problem::not_started(format!(
-                    "no plugin is deployed at node `{node}`"
-                ))));
-            }
-        };
-        let fresh = borrowed.fresh;
-        let result = borrowed.processor.process(&Call { rows: &given, taken: scope.taken, state: None });
+        let access = self.access(index, &given);
+        let (result, fresh) = self.invoke(index, &given, access.as_ref(), |plugin, call| plugin.process(call))?;
         let checked = result.and_then(|output| {
             let taken = output::check(&output, given.len())?;
             Ok((output, taken))
         });
-        match checked {
-            Ok((output, taken)) => Ok((given, output, taken)),
-            Err(trap) => Err(Failure::Trapped { trap, fresh }),
+        let Some(access) = access else {
+            return match checked {
+                Ok((output, taken)) => Ok(Returned { given, output, taken }),
+                Err(trap) => Err(Failure::Trapped { trap, fresh }),
+            };
+        };
+        let mut access = access.borrow_mut();
+        let failure = match (access.failed.take(), checked) {
+            (Some(error), _) => Failure::Stopped(Problem::of_store(&error)),
+            (None, Err(trap)) => Failure::Trapped { trap, fresh },
+            (None, Ok((output, taken))) => match self.cut(&given, taken, &access.scheduled) {
+                None => return Ok(Returned { given, output, taken }),
+                Some(before) => Failure::Cut(before),
+            },
+        };
+        access.undo_all();
+        Err(failure)
+    }
+
+    /// The first row that is to see a timer fired that was set by a row before it in the same call.
+    fn cut(&self, given: &Rows, taken: usize, scheduled: &[(u32, i64)]) -> Option<usize> {
+        let stream_time = |row: usize| self.scope.taken.stream_times[given.origins[row] as usize];
+        let due = |&(row, at): &(u32, i64)| (row as usize + 1..taken).find(|&later| stream_time(later) >= at);
+        scheduled.iter().filter_map(due).min()
+    }
+
+    /// The stores and timers of the plugin at `index`, for a call with `given`; none: it has neither.
+    pub(crate) fn access(&self, index: NodeIndex, given: &Rows) -> Option<Rc<RefCell<NodeAccess>>> {
+        let NodeKind::Process(plugin) = &self.scope.topology.node(index).kind else { return None };
+        if plugin.stores.is_empty() && plugin.timers.is_none() {
+            return None;
+        }
+        let state = self.scope.state.as_ref()?;
+        let last = given.origins.last().map_or(0, |&origin| origin as usize);
+        let stream_time = self.scope.taken.stream_times.get(last).copied().unwrap_or(i64::MIN);
+        let access = NodeAccess::new(state, self.scope.topology, plugin, stream_time, self.scope.now_ms);
+        Some(Rc::new(RefCell::new(access)))
+    }
+
+    /// Calls the instance at `index`; says also whether it was never called before.
+    fn invoke(
+        &mut self,
+        index: NodeIndex,
+        given: &Rows,
+        access: Option<&Rc<RefCell<NodeAccess>>>,
+        work: impl FnOnce(&mut dyn Processor, &Call<'_>) -> Result<Output, Trap>,
+    ) -> Result<(Result<Output, Trap>, bool), Failure> {
+        let scope = &mut self.scope;
+        let borrowed = match scope.instances.borrow(index, scope.supplier) {
+            Some(Ok(borrowed)) => borrowed,
+            Some(Err(fault)) => return Err(Failure::Stopped(Problem::not_started(fault.to_string()))),
+            None => {
+                let node = &scope.topology.node(index).name;
+                return Err(Failure::Stopped(Problem::not_started(format!("no plugin is deployed at node `{node}`"))));
+            }
+        };
+        let state = access.map(|access| access.clone() as StateCell);
+        let call = Call { rows: given, taken: scope.taken, state: state.as_ref() };
+        Ok((work(borrowed.plugin, &call), borrowed.fresh))
+    }
+
+    /// Calls the plugin's timers with `given`, once more on a fresh instance where it trapped and had been called before.
+    pub(crate) fn fire(&mut self, index: NodeIndex, given: &Rows, outputs: &mut Ports) -> Result<(), Poison> {
+        let stop = |problem| Poison { origin: given.origins[0], node: index, problem };
+        loop {
+            let access = self.access(index, given);
+            let (result, fresh) =
+                match self.invoke(index, given, access.as_ref(), |plugin, call| plugin.on_timers(call)) {
+                    Ok(called) => called,
+                    Err(Failure::Stopped(problem)) => return Err(stop(problem)),
+                    Err(Failure::Trapped { .. } | Failure::Cut(_)) => return Ok(()),
+                };
+            let checked = result.and_then(|output| output::check(&output, given.len()).map(|_| output));
+            if let Some(access) = access {
+                let mut access = access.borrow_mut();
+                if checked.is_err() {
+                    access.undo_all();
+                }
+                if let Some(error) = access.failed.take() {
+                    return Err(stop(Problem::of_store(&error)));
+                }
+            }
+            match checked {
+                Ok(output) => return self.take_in(index, given, output, outputs),
+                Err(trap) => {
+                    self.metrics(index).trap(trap.kind.as_str());
+                    self.scope.instances.discard(index);
+                    if fresh {
+                        return self.refuse(index, given.origins[0], trap.into());
+                    }
+                }
+            }
         }
     }
 
@@ -132,17 +241,17 @@ impl From<Trap> for Problem {
 }
 
 impl Problem {
-    fn not_started(message: String) -> Self {
+    pub(crate) fn not_started(message: String) -> Self {
         Self { reason: "not-started".to_owned(), message, backtrace: String::new() }
     }
 }
 
 /// Outputs of several calls, by port.
 #[derive(Default)]
-struct Ports(BTreeMap<u32, Vec<Rows>>);
+pub(crate) struct Ports(BTreeMap<u32, Vec<Rows>>);
 
 impl Ports {
-    fn push(&mut self, (rows, ports): (Rows, Option<Vec<u32>>)) {
+    pub(crate) fn push(&mut self, (rows, ports): (Rows, Option<Vec<u32>>)) {
         if rows.is_empty() {
             return;
         }
@@ -159,7 +268,7 @@ impl Ports {
         }
     }
 
-    fn finish(self) -> Vec<(u32, Rows)> {
+    pub(crate) fn finish(self) -> Vec<(u32, Rows)> {
         self.0.into_iter().map(|(port, parts)| (port, Rows::concat(parts))).collect()
     }
 }

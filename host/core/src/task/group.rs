@@ -44,7 +44,9 @@ impl Offered {
     /// The first `rows` rows of these.
     pub(crate) fn prefix(&self, rows: usize) -> Self {
         let chosen: Vec<u32> = (0..rows as u32).collect();
-        Self { input: self.input, rows: self.rows.select(&chosen), taken: self.taken.clone() }
+        let mut taken = self.taken.clone();
+        taken.truncate(rows);
+        Self { input: self.input, rows: self.rows.select(&chosen), taken }
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::ports::{CreateFault, Digest, Processor, ProcessorSupplier};
+use crate::ports::{Aggregator, CreateFault, Digest, Processor, ProcessorSupplier};
 use crate::task::TaskId;
 use crate::topology::{NodeIndex, NodeName};
 
@@ -17,16 +17,44 @@ struct Slot {
     revision: u64,
     /// What ran before `version`, while this host knows.
     before: Option<Digest>,
-    instance: Option<Box<dyn Processor>>,
+    role: Role,
+    instance: Option<Instance>,
     called: bool,
     ran_in_step: bool,
     ran_in_transaction: bool,
 }
 
+/// What a node's plugin is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Processor,
+    Aggregator,
+}
+
+enum Instance {
+    Processor(Box<dyn Processor>),
+    Aggregator(Box<dyn Aggregator>),
+}
+
 /// An instance, and whether it was never called before.
-pub(crate) struct Borrowed<'a> {
-    pub(crate) processor: &'a mut dyn Processor,
+pub(crate) struct Borrowed<'a, P: ?Sized> {
+    pub(crate) plugin: &'a mut P,
     pub(crate) fresh: bool,
+}
+
+impl Role {
+    fn create(
+        self,
+        supplier: &mut dyn ProcessorSupplier,
+        node: &NodeName,
+        version: &Digest,
+        task: TaskId,
+    ) -> Result<Instance, CreateFault> {
+        match self {
+            Self::Processor => supplier.create(node, version, task).map(Instance::Processor),
+            Self::Aggregator => supplier.create_aggregator(node, version, task).map(Instance::Aggregator),
+        }
+    }
 }
 
 /// A version that a task runs, for the deployments' record of it.
@@ -48,12 +76,12 @@ impl Instances {
     /// The instance is made at once, so that a version that cannot be started leaves the old one running.
     pub(crate) fn deploy(
         &mut self,
-        node: (NodeIndex, &NodeName),
+        node: (NodeIndex, &NodeName, Role),
         version: &Digest,
         revision: u64,
         supplier: &mut dyn ProcessorSupplier,
     ) -> Result<Option<Digest>, CreateFault> {
-        let (index, name) = node;
+        let (index, name, role) = node;
         let at = self.slots.iter().position(|slot| slot.node == index);
         if let Some(slot) = at.map(|at| &mut self.slots[at])
             && slot.version == *version
@@ -61,7 +89,7 @@ impl Instances {
             slot.revision = revision;
             return Ok(None);
         }
-        let instance = supplier.create(name, version, self.task)?;
+        let instance = role.create(supplier, name, version, self.task)?;
         let before = at.map(|at| self.slots.remove(at).version);
         self.slots.push(Slot {
             node: index,
@@ -69,6 +97,7 @@ impl Instances {
             version: version.clone(),
             revision,
             before: before.clone(),
+            role,
             instance: Some(instance),
             called: false,
             ran_in_step: false,
@@ -77,24 +106,48 @@ impl Instances {
         Ok(before)
     }
 
-    /// The instance at `node`, made where there is none; none: no version was ever deployed there.
+    /// The processor at `node`, made where there is none; none: no version was ever deployed there.
     pub(crate) fn borrow(
         &mut self,
         node: NodeIndex,
         supplier: &mut dyn ProcessorSupplier,
-    ) -> Option<Result<Borrowed<'_>, CreateFault>> {
+    ) -> Option<Result<Borrowed<'_, dyn Processor>, CreateFault>> {
+        match self.ready(node, supplier)? {
+            Ok((Instance::Processor(plugin), fresh)) => Some(Ok(Borrowed { plugin: plugin.as_mut(), fresh })),
+            Ok((Instance::Aggregator(_), _)) => None,
+            Err(fault) => Some(Err(fault)),
+        }
+    }
+
+    /// The same for the aggregator at `node`.
+    pub(crate) fn borrow_aggregator(
+        &mut self,
+        node: NodeIndex,
+        supplier: &mut dyn ProcessorSupplier,
+    ) -> Option<Result<Borrowed<'_, dyn Aggregator>, CreateFault>> {
+        match self.ready(node, supplier)? {
+            Ok((Instance::Aggregator(plugin), fresh)) => Some(Ok(Borrowed { plugin: plugin.as_mut(), fresh })),
+            Ok((Instance::Processor(_), _)) => None,
+            Err(fault) => Some(Err(fault)),
+        }
+    }
+
+    fn ready(
+        &mut self,
+        node: NodeIndex,
+        supplier: &mut dyn ProcessorSupplier,
+    ) -> Option<Result<(&mut Instance, bool), CreateFault>> {
         let task = self.task;
         let slot = self.slots.iter_mut().find(|slot| slot.node == node)?;
         if slot.instance.is_none() {
-            match supplier.create(&slot.name, &slot.version, task) {
+            match slot.role.create(supplier, &slot.name, &slot.version, task) {
                 Ok(instance) => (slot.instance, slot.called) = (Some(instance), false),
                 Err(fault) => return Some(Err(fault)),
             }
         }
         (slot.ran_in_step, slot.ran_in_transaction) = (true, true);
         let fresh = !std::mem::replace(&mut slot.called, true);
-        let processor = slot.instance.as_mut()?.as_mut();
-        Some(Ok(Borrowed { processor, fresh }))
+        Some(Ok((slot.instance.as_mut()?, fresh)))
     }
 
     /// Drops the instance at `node`: it trapped.

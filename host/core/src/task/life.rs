@@ -1,16 +1,18 @@
 //! ```text
-//!            Poisoned              Revoked              Released
-//! Running ─────────────▶ Failed ───────────▶ Suspended ──────────▶ Closed
-//!    ▲  │   ◀─────────────  │                    ▲                    ▲
-//!    └──┘  Deployed, Reset                       └── Running   Lost ──┘ (from any)
+//!             Restored           Poisoned             Revoked              Released
+//! Restoring ───────────▶ Running ─────────▶ Failed ───────────▶ Suspended ──────────▶ Closed
+//!     ▲  Unsettled          │  ▲   ◀──────────  │                    ▲                    ▲
+//!     └─────────────────────┴──┘ Deployed, Reset                     └── any       Lost ──┘ (from any)
 //! ```
 
 /// Where a task stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
+    /// It takes in what its changelogs have that its stores have not; its partitions are paused, other tasks go on.
+    Restoring,
     /// It takes rows.
     Running,
-    /// It stopped at a row that its node's policy does not let pass; its partitions are paused, other tasks go on.
+    /// It stopped at a row that its node's policy does not let pass, or its stores do not answer; its partitions are paused, other tasks go on.
     Failed,
     /// Revoked: it waits for the commit and takes no more rows.
     Suspended,
@@ -23,6 +25,7 @@ impl State {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Restoring => "RESTORING",
             Self::Running => "RUNNING",
             Self::Failed => "FAILED",
             Self::Suspended => "SUSPENDED",
@@ -34,7 +37,11 @@ impl State {
 /// What moves a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// A row met policy `fail`.
+    /// Its stores are where its last commit left them.
+    Restored,
+    /// Nobody knows whether its last transaction happened: its stores are brought up to what its changelogs say.
+    Unsettled,
+    /// A row met policy `fail`, or its stores do not answer.
     Poisoned,
     /// A new version of the node that failed is there.
     Deployed,
@@ -54,15 +61,19 @@ pub enum Cause {
 pub fn next(state: State, cause: Cause) -> Option<State> {
     use {Cause as C, State as S};
     Some(match (state, cause) {
-        (S::Running,   C::Poisoned) => S::Failed,    // policy `fail`
+        (S::Restoring, C::Restored) => S::Running,
+        (S::Restoring | S::Running | S::Failed, C::Unsettled) => S::Restoring,
+        (S::Suspended, C::Unsettled) => S::Suspended, // still to be released
+        (S::Restoring, C::Reset | C::Deployed) => S::Restoring,
+        (S::Restoring | S::Running, C::Poisoned) => S::Failed, // policy `fail`, or a store's fault
         (S::Failed,    C::Deployed) => S::Running,   // the new version may take the row
         (S::Running,   C::Deployed) => S::Running,
         (S::Running,   C::Reset)    => S::Running,
         (S::Failed,    C::Reset)    => S::Running,   // it meets its row again, or a version that takes it
         (S::Suspended, C::Reset)    => S::Suspended, // still to be released
-        (S::Running | S::Failed, C::Revoked) => S::Suspended,
+        (S::Restoring | S::Running | S::Failed, C::Revoked) => S::Suspended,
         (S::Suspended, C::Released) => S::Closed,
-        (S::Running | S::Failed | S::Suspended, C::Lost) => S::Closed, // fenced: abort, never commit
+        (S::Restoring | S::Running | S::Failed | S::Suspended, C::Lost) => S::Closed, // fenced: abort, never commit
         _ => return None,
     })
 }
@@ -71,9 +82,17 @@ pub fn next(state: State, cause: Cause) -> Option<State> {
 mod tests {
     use super::*;
 
-    const STATES: [State; 4] = [State::Running, State::Failed, State::Suspended, State::Closed];
-    const CAUSES: [Cause; 6] =
-        [Cause::Poisoned, Cause::Deployed, Cause::Reset, Cause::Revoked, Cause::Released, Cause::Lost];
+    const STATES: [State; 5] = [State::Restoring, State::Running, State::Failed, State::Suspended, State::Closed];
+    const CAUSES: [Cause; 8] = [
+        Cause::Restored,
+        Cause::Unsettled,
+        Cause::Poisoned,
+        Cause::Deployed,
+        Cause::Reset,
+        Cause::Revoked,
+        Cause::Released,
+        Cause::Lost,
+    ];
 
     #[test]
     fn nothing_leaves_closed_and_only_a_release_or_a_loss_leads_there() {
@@ -89,7 +108,7 @@ mod tests {
 
     #[test]
     fn every_live_state_can_be_lost_and_be_reset() {
-        for state in [State::Running, State::Failed, State::Suspended] {
+        for state in [State::Restoring, State::Running, State::Failed, State::Suspended] {
             assert_eq!(next(state, Cause::Lost), Some(State::Closed));
             assert!(next(state, Cause::Reset).is_some());
         }

@@ -10,7 +10,8 @@ pub struct NodeMetrics {
     pub rows_in: u64,
     /// Rows given out, over all outputs.
     pub rows_out: u64,
-    /// Rows dropped by policy `skip`, by reason: a trap's kind or a reject's code.
+    /// Rows dropped, by reason: a trap's kind or a reject's code under policy `skip`; at an aggregate `late` (once for each
+    /// window that was closed) and `null-key-or-value`.
     pub dropped: BTreeMap<String, u64>,
     /// Calls that trapped, by kind.
     pub traps: BTreeMap<String, u64>,
@@ -19,6 +20,12 @@ pub struct NodeMetrics {
 impl NodeMetrics {
     pub(crate) fn drop_row(&mut self, reason: &str) {
         bump(&mut self.dropped, reason, 1);
+    }
+
+    pub(crate) fn drop_rows(&mut self, reason: &str, rows: u64) {
+        if rows > 0 {
+            bump(&mut self.dropped, reason, rows);
+        }
     }
 
     pub(crate) fn trap(&mut self, kind: &str) {

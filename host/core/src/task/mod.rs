@@ -3,27 +3,35 @@
 //! Rows wait in the [`group`], are offered to a [`step`], go from node to node, through a plugin by way of [`call`], and end in
 //! [`sink`]. [`life`] says what can become of a task.
 
+mod aggregate;
 mod call;
 mod group;
 mod instances;
 pub mod life;
+mod map;
 mod metrics;
 mod output;
 mod sink;
+mod stateful;
 mod step;
+mod suppress;
+mod timers;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 pub use metrics::{NodeMetrics, REASONS_MAX};
 
 use crate::ports::{CreateFault, Digest, Outgoing, Position, ProcessorSupplier};
-use crate::record::{RecordBatch, TopicName, TopicPartition};
+use crate::record::{RecordBatch, Taken, TopicName, TopicPartition};
+use crate::state::TaskState;
 use crate::thread::{Report, ReportKind};
-use crate::topology::{NodeIndex, NodeName, Topology};
+use crate::topology::{NodeIndex, NodeKind, NodeName, Topology};
 use group::{PartitionGroup, StreamTime};
-use instances::Instances;
 pub(crate) use instances::Running;
+use instances::{Instances, Role};
 use life::{Cause, State};
 use step::{Done, Poison, Scope, Step};
 
@@ -70,6 +78,16 @@ pub(crate) struct Environment<'a> {
     pub(crate) partitions: &'a BTreeMap<TopicName, i32>,
     pub(crate) supplier: &'a mut dyn ProcessorSupplier,
     pub(crate) metrics: &'a mut [NodeMetrics],
+    /// The host's clock, in milliseconds since 1970 UTC.
+    pub(crate) now_ms: i64,
+}
+
+/// Where a record stands; none where no record is at fault.
+type Coordinates = Option<(TopicPartition, i64)>;
+
+fn coordinates(poison: &Poison, taken: &Taken) -> Coordinates {
+    let (partition, offset) = taken.coordinates(poison.origin);
+    (offset >= 0).then(|| (partition.clone(), offset))
 }
 
 /// One partition's share of a subtopology.
@@ -78,10 +96,14 @@ pub(crate) struct Task {
     state: State,
     group: PartitionGroup,
     instances: Instances,
+    /// None: the subtopology has no stores.
+    stored: Option<Rc<RefCell<TaskState>>>,
+    /// When the first timer by the host's clock is due, in milliseconds since 1970 UTC.
+    wall_due: Option<i64>,
     /// As the last commit left it: where a reset goes back to.
     committed: Vec<(TopicPartition, i64)>,
     committed_with: Committed,
-    /// The node at whose row the task stopped.
+    /// The node at whose row the task stopped; none: its stores do not answer.
     failed_at: Option<NodeIndex>,
     /// Deployments that could not be started here, not to be tried again.
     refused: BTreeMap<NodeIndex, u64>,
@@ -94,6 +116,8 @@ impl Task {
             state: State::Running,
             group: PartitionGroup::default(),
             instances: Instances::new(id),
+            stored: None,
+            wall_due: None,
             committed: Vec::new(),
             committed_with: Committed::default(),
             failed_at: None,
@@ -118,9 +142,15 @@ impl Task {
         self.state
     }
 
-    pub(crate) fn push(&mut self, partition: &TopicPartition, batch: RecordBatch) {
+    pub(crate) fn push(&mut self, partition: &TopicPartition, mut batch: RecordBatch, topology: &Topology) {
         // A failed task's partitions are paused; what was fetched before comes again when they are resumed.
         if self.state == State::Running {
+            let part = &topology.subtopologies[self.id.subtopology];
+            if let NodeKind::Source(source) = &topology.node(part.sources[0]).kind
+                && let Some(mapping) = &source.timestamp
+            {
+                batch = map::with_timestamps(mapping.as_ref(), batch);
+            }
             self.group.push(partition, batch);
         }
     }
@@ -136,9 +166,11 @@ impl Task {
         if self.state != State::Running {
             return None;
         }
-        let mut offered = self.group.offer(rows_max)?;
-        let source = environment.topology.subtopologies[self.id.subtopology].sources[0];
+        let part = &environment.topology.subtopologies[self.id.subtopology];
+        let mut offered = self.group.offer(if part.row_at_a_time { 1 } else { rows_max })?;
+        let source = part.sources[0];
         let mut poison: Option<Poison> = None;
+        let mut at = None;
         let done = loop {
             if offered.rows.is_empty() {
                 break None;
@@ -147,22 +179,21 @@ impl Task {
                 Ok(done) => break Some(done),
                 Err(found) => {
                     // Undone. The rows before it may meet another poison earlier on, at a node further down.
-                    self.instances.undo_step();
+                    self.undo_step();
+                    at = coordinates(&found, &offered.taken);
                     offered = offered.prefix(found.origin as usize);
                     poison = Some(found);
                 }
             }
         };
-        self.instances.end_step();
-        let mut stepped = Stepped { rows: offered.rows.len(), outgoing: Vec::new(), reports: Vec::new() };
+        self.end_step(environment.topology);
+        let mut stepped = Stepped { wrote: !offered.rows.is_empty(), ..Stepped::default() };
         if let Some(done) = done {
-            environment.count(&done);
-            stepped.outgoing = done.outgoing;
-            stepped.reports = done.reports;
+            stepped.add(done, environment);
         }
         self.group.advance(&offered, offered.rows.len());
         if let Some(poison) = poison {
-            stepped.reports.push(self.fail(poison, &offered.taken, environment));
+            stepped.reports.push(self.fail(poison, at, environment));
         }
         Some(stepped)
     }
@@ -179,22 +210,23 @@ impl Task {
             partitions: environment.partitions,
             supplier: environment.supplier,
             instances: &mut self.instances,
+            state: self.stored.clone(),
             taken: &offered.taken,
+            now_ms: environment.now_ms,
         };
         Step::new(scope).run(source, offered.rows.clone())
     }
 
-    fn fail(&mut self, poison: Poison, taken: &crate::record::Taken, environment: &mut Environment<'_>) -> Report {
+    fn fail(&mut self, poison: Poison, at: Coordinates, environment: &mut Environment<'_>) -> Report {
         self.moves(Cause::Poisoned);
         self.failed_at = Some(poison.node);
         self.group.clear();
-        let (partition, offset) = taken.coordinates(poison.origin);
         let step::Problem { reason, message, backtrace } = poison.problem;
         Report {
             task: self.id,
             node: environment.topology.node(poison.node).name.clone(),
             version: self.instances.version(poison.node).cloned(),
-            at: Some((partition.clone(), offset)),
+            at,
             kind: ReportKind::Failed { reason, message, backtrace },
         }
     }
@@ -208,12 +240,16 @@ impl Task {
     /// Runs `version` at `node` from here on.
     pub(crate) fn deploy(
         &mut self,
-        node: (NodeIndex, &NodeName),
+        node: (NodeIndex, &NodeName, &NodeKind),
         version: &Digest,
         revision: u64,
         supplier: &mut dyn ProcessorSupplier,
     ) -> Result<Deployed, CreateFault> {
-        let before = match self.instances.deploy(node, version, revision, supplier) {
+        let role = match node.2 {
+            NodeKind::Aggregate(_) => Role::Aggregator,
+            _ => Role::Processor,
+        };
+        let before = match self.instances.deploy((node.0, node.1, role), version, revision, supplier) {
             Ok(before) => before,
             Err(fault) => {
                 self.refused.insert(node.0, revision);
@@ -265,7 +301,7 @@ impl Task {
         })
     }
 
-    /// The positions are committed as they are.
+    /// The positions are committed as they are; the stores are told by [`Task::apply`].
     pub(crate) fn committed(&mut self) {
         self.committed = self.group.positions().collect();
         self.committed_with = self.with();
@@ -283,12 +319,21 @@ impl Task {
                 }
             }
         }
+        self.go_back();
         let was_failed = self.state == State::Failed;
+        if was_failed && self.failed_at.is_none() {
+            return false; // its stores do not answer: no row helps
+        }
         self.moves(Cause::Reset);
         self.failed_at = None;
-        self.instances.undo_transaction();
-        self.group.reset(&self.committed, self.committed_with.stream_time);
         was_failed
+    }
+
+    /// The transaction did not happen, and the task has stopped: back to the last commit, to wait there.
+    pub(crate) fn go_back(&mut self) {
+        self.instances.undo_transaction();
+        self.drop_writes();
+        self.group.reset(&self.committed, self.committed_with.stream_time);
     }
 
     /// The group wants the partitions: no more rows.
@@ -299,6 +344,7 @@ impl Task {
 
     pub(crate) fn close(&mut self, cause: Cause) {
         self.moves(cause);
+        self.close_stores(cause == Cause::Released);
     }
 
     /// Where a fetch has to go on: the next offset of each partition.
@@ -325,11 +371,20 @@ impl Task {
 }
 
 /// What a task's step gives the thread.
+#[derive(Default)]
 pub(crate) struct Stepped {
-    /// Rows taken.
-    pub(crate) rows: usize,
+    /// Rows were taken, or something was written: the task is part of the transaction.
+    pub(crate) wrote: bool,
     pub(crate) outgoing: Vec<Outgoing>,
     pub(crate) reports: Vec<Report>,
+}
+
+impl Stepped {
+    fn add(&mut self, done: Done, environment: &mut Environment<'_>) {
+        environment.count(&done);
+        self.outgoing.extend(done.outgoing);
+        self.reports.extend(done.reports);
+    }
 }
 
 /// What a deployment did to a task.

@@ -3,16 +3,19 @@
 //! A step is a savepoint. What a row cannot pass with policy `fail` is a [`Poison`]: the step is undone, and run again up to
 //! that row, so that a batch comes to the same end as its rows one by one.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use crate::ports::{Outgoing, ProcessorSupplier};
+use crate::ports::{Outgoing, ProcessorSupplier, StoreError};
 use crate::record::{Rows, Taken, TopicName};
-use crate::task::TaskId;
+use crate::state::TaskState;
 use crate::task::instances::Instances;
 use crate::task::metrics::NodeMetrics;
 use crate::task::sink::Sinks;
+use crate::task::{TaskId, aggregate};
 use crate::thread::{Report, ReportKind};
-use crate::topology::{ErrorPolicy, NodeIndex, NodeKind, Topology};
+use crate::topology::{Aggregate, ErrorPolicy, NodeIndex, NodeKind, Topology};
 
 /// What a step is run with; the same for every attempt.
 pub(crate) struct Scope<'a> {
@@ -22,7 +25,11 @@ pub(crate) struct Scope<'a> {
     pub(crate) partitions: &'a BTreeMap<TopicName, i32>,
     pub(crate) supplier: &'a mut dyn ProcessorSupplier,
     pub(crate) instances: &'a mut Instances,
+    /// None: the subtopology has no stores.
+    pub(crate) state: Option<Rc<RefCell<TaskState>>>,
     pub(crate) taken: &'a Taken,
+    /// The host's clock, in milliseconds since 1970 UTC: for timers that go by it.
+    pub(crate) now_ms: i64,
 }
 
 /// One attempt at a step.
@@ -56,6 +63,12 @@ pub(crate) struct Problem {
     pub(crate) backtrace: String,
 }
 
+impl Problem {
+    pub(crate) fn of_store(error: &StoreError) -> Self {
+        Self { reason: "weir.store".to_owned(), message: error.to_string(), backtrace: String::new() }
+    }
+}
+
 impl<'a> Step<'a> {
     pub(crate) fn new(scope: Scope<'a>) -> Self {
         Self { scope, sinks: Sinks::default(), reports: Vec::new(), metrics: BTreeMap::new() }
@@ -64,6 +77,11 @@ impl<'a> Step<'a> {
     /// Runs `rows` from `source` on, depth first in file order.
     pub(crate) fn run(mut self, source: NodeIndex, rows: Rows) -> Result<Done, Poison> {
         self.visit(source, rows)?;
+        Ok(self.finish())
+    }
+
+    /// What leaves.
+    pub(crate) fn finish(self) -> Done {
         let Scope { topology, partitions, taken, .. } = self.scope;
         let describe = |topic| {
             let name = topology.topic(topic).name.clone();
@@ -71,17 +89,21 @@ impl<'a> Step<'a> {
             (name, count)
         };
         let outgoing = self.sinks.finish(taken, describe);
-        Ok(Done { outgoing, reports: self.reports, metrics: self.metrics })
+        Done { outgoing, reports: self.reports, metrics: self.metrics }
     }
 
     fn visit(&mut self, index: NodeIndex, rows: Rows) -> Result<(), Poison> {
-        if rows.is_empty() {
+        let topology = self.scope.topology;
+        // Time alone may move a node that has timers, or one behind it.
+        if rows.is_empty() && !topology.is_timed(index) {
             return Ok(());
         }
         self.metrics(index).rows_in += rows.len() as u64;
-        let topology = self.scope.topology;
         match &topology.node(index).kind {
-            NodeKind::Source(_) => self.pass(index, 0, rows),
+            NodeKind::Source(source) => {
+                let timed = self.timed(index, source, rows)?;
+                self.pass(index, vec![(0, timed)])
+            }
             NodeKind::Filter(expression) => {
                 let chosen = self.choose(index, &rows, |row| Ok(expression.matches(&rows, row)?.then_some(0)), 1)?;
                 self.pass_chosen(index, rows, chosen)
@@ -98,12 +120,24 @@ impl<'a> Step<'a> {
                 let chosen = self.choose(index, &rows, first, cases.len())?;
                 self.pass_chosen(index, rows, chosen)
             }
-            NodeKind::Map(_) | NodeKind::Aggregate(_) | NodeKind::Suppress(_) => Ok(()),
-            NodeKind::Process(_) => {
-                for (port, rows) in self.process(index, &rows)? {
-                    self.pass(index, port, rows)?;
-                }
-                Ok(())
+            NodeKind::Map(map) => {
+                let mapped = self.map(index, map, &rows)?;
+                self.pass(index, vec![(0, mapped)])
+            }
+            NodeKind::Aggregate(aggregate) => {
+                let outputs = self.aggregate(index, aggregate, &rows)?;
+                self.pass(index, outputs)
+            }
+            NodeKind::Suppress(suppress) => {
+                let released = self.suppress(index, suppress, &rows)?;
+                self.pass(index, vec![(0, released)])
+            }
+            NodeKind::Process(plugin) => {
+                let outputs = match plugin.timers {
+                    None => self.process(index, &rows)?,
+                    Some(timers) => self.process_timed(index, timers, &rows)?,
+                };
+                self.pass(index, outputs)
             }
             NodeKind::Sink(topic) => {
                 self.metrics(index).rows_out += rows.len() as u64;
@@ -126,11 +160,7 @@ impl<'a> Step<'a> {
             match output(row) {
                 Ok(Some(output)) => chosen[output].push(row as u32),
                 Ok(None) => {}
-                Err(error) => {
-                    let problem =
-                        Problem { reason: error.code.to_owned(), message: error.message, ..Problem::default() };
-                    self.refuse(index, rows.origins[row], problem)?;
-                }
+                Err(error) => self.refuse(index, rows.origins[row], error.into())?,
             }
         }
         Ok(chosen)
@@ -140,25 +170,30 @@ impl<'a> Step<'a> {
         if let [only] = chosen.as_slice()
             && only.len() == rows.len()
         {
-            return self.pass(index, 0, rows);
+            return self.pass(index, vec![(0, rows)]);
         }
-        for (port, chosen) in chosen.iter().enumerate() {
-            self.pass(index, port as u32, rows.select(chosen))?;
-        }
-        Ok(())
+        let outputs = chosen.iter().enumerate().map(|(port, chosen)| (port as u32, rows.select(chosen)));
+        self.pass(index, outputs.collect())
     }
 
-    /// Hands `rows` to the children that read output `port` of `index`.
-    fn pass(&mut self, index: NodeIndex, port: u32, rows: Rows) -> Result<(), Poison> {
-        self.metrics(index).rows_out += rows.len() as u64;
+    /// Hands the rows of each output of `index` to the children that read it, by output, then in file order. A child is visited once a step,
+    /// with rows or without, so that the order of what it writes does not depend on which rows came.
+    pub(crate) fn pass(&mut self, index: NodeIndex, mut outputs: Vec<(u32, Rows)>) -> Result<(), Poison> {
+        let rows_out: usize = outputs.iter().map(|(_, rows)| rows.len()).sum();
+        self.metrics(index).rows_out += rows_out as u64;
         let topology = self.scope.topology;
-        let reads = |child: &&NodeIndex| topology.node(**child).input.as_ref().is_some_and(|input| input.port == port);
-        let mut children = topology.node(index).children.iter().filter(reads).peekable();
-        while let Some(&child) = children.next() {
-            if children.peek().is_none() {
-                return self.visit(child, rows);
-            }
-            self.visit(child, rows.clone())?;
+        let port_of = |child: NodeIndex| topology.node(child).input.as_ref().map_or(0, |input| input.port);
+        let mut children = topology.node(index).children.clone();
+        children.sort_by_key(|&child| port_of(child));
+        for (at, &child) in children.iter().enumerate() {
+            let port = port_of(child);
+            let wanted_again = children.get(at + 1).is_some_and(|&next| port_of(next) == port);
+            let rows = match outputs.iter_mut().find(|(output, _)| *output == port) {
+                None => Rows::default(),
+                Some((_, rows)) if wanted_again => rows.clone(),
+                Some((_, rows)) => std::mem::take(rows),
+            };
+            self.visit(child, rows)?;
         }
         Ok(())
     }
@@ -186,11 +221,14 @@ impl<'a> Step<'a> {
 }
 
 impl Scope<'_> {
+    /// How long the store of `aggregate` keeps windows, in milliseconds of stream time.
+    pub(crate) fn retention(&self, aggregate: &Aggregate) -> i64 {
+        aggregate::retention(self.topology.store(aggregate.store).kind)
+    }
+
     pub(crate) fn report(&self, index: NodeIndex, origin: Option<u32>, kind: ReportKind) -> Report {
-        let at = origin.map(|origin| {
-            let (partition, offset) = self.taken.coordinates(origin);
-            (partition.clone(), offset)
-        });
+        let at = origin.map(|origin| self.taken.coordinates(origin)).filter(|(_, offset)| *offset >= 0);
+        let at = at.map(|(partition, offset)| (partition.clone(), offset));
         Report {
             task: self.task,
             node: self.topology.node(index).name.clone(),

@@ -1,15 +1,25 @@
 //! These partitions are ours now.
 
+use std::collections::BTreeSet;
+
 use super::{Effect, StreamThread, WallTime};
 use crate::ports::Position;
 use crate::task::Task;
 
 pub(super) fn handle(thread: &mut StreamThread, positions: &[Position], now: WallTime, effects: &mut Vec<Effect>) {
+    let mut fresh = BTreeSet::new();
     for position in positions {
         let Some(id) = thread.task_of(&position.partition) else { continue };
-        thread.tasks.entry(id).or_insert_with(|| Task::new(id)).add(position);
+        let task = thread.tasks.entry(id).or_insert_with(|| {
+            fresh.insert(id);
+            Task::new(id)
+        });
+        task.add(position);
     }
     thread.swap(effects);
+    for id in fresh {
+        thread.open_stores(id, now, effects);
+    }
     commit_starts(thread, positions, now, effects);
 }
 

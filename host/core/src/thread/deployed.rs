@@ -48,7 +48,7 @@ impl StreamThread {
                 kind,
             })
         };
-        match task.deploy((node, &entry.name), version, revision, self.supplier.as_mut()) {
+        match task.deploy((node, &entry.name, &entry.kind), version, revision, self.supplier.as_mut()) {
             Ok(done) => {
                 if let Some(from) = done.before {
                     effects.push(report(ReportKind::Swapped { from, to: version.clone() }));

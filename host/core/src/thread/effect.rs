@@ -62,6 +62,13 @@ pub struct Report {
 /// What a [`Report`] is about. `reason` is a metric's label: a trap's kind or a reject's code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReportKind {
+    /// The task replays changelogs before it runs: each with the offset to begin with; none: from the beginning.
+    RestoreBegan {
+        /// Partitions.
+        changelogs: Vec<(TopicPartition, Option<i64>)>,
+    },
+    /// The task's stores are where its last commit left them; it runs.
+    Restored,
     /// The row was dropped by the node's policy.
     Skipped {
         /// For the metric.

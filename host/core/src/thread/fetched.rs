@@ -12,7 +12,7 @@ pub(super) fn handle(
 ) {
     let Some(id) = thread.task_of(partition) else { return };
     if let Some(task) = thread.tasks.get_mut(&id).filter(|task| task.owns(partition)) {
-        task.push(partition, batch);
+        task.push(partition, batch, &thread.topology);
         thread.work(now, effects);
     }
 }

@@ -12,7 +12,10 @@ mod event;
 mod failed;
 mod fetched;
 mod lost;
+mod purge;
 mod recovered;
+mod replayed;
+mod restore;
 mod revoked;
 mod shutdown;
 mod status;
@@ -29,10 +32,11 @@ pub use status::TaskStatus;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::ports::{Digest, ProcessorSupplier};
+use crate::ports::{Digest, ProcessorSupplier, StateSupplier};
 use crate::record::{TopicName, TopicPartition};
-use crate::task::{NodeMetrics, Task, TaskId};
+use crate::task::{Environment, NodeMetrics, Task, TaskId};
 use crate::topology::{NodeIndex, Topology};
+use purge::Purges;
 use transaction::{Timing, Transaction};
 
 /// Microseconds since 1970 UTC, never running backwards: the engine's only clock, always an argument.
@@ -40,6 +44,12 @@ use transaction::{Timing, Transaction};
 pub struct WallTime(pub i64);
 
 impl WallTime {
+    /// Milliseconds since 1970 UTC.
+    #[must_use]
+    pub fn millis(self) -> i64 {
+        self.0 / 1_000
+    }
+
     /// Microseconds from `earlier` to here; 0 where that is later.
     #[must_use]
     pub fn micros_since(self, earlier: Self) -> i64 {
@@ -64,6 +74,17 @@ impl Default for ThreadConfig {
     }
 }
 
+/// Where the stores of a thread's tasks come from, and what is known of their changelogs.
+pub struct Stores {
+    /// Opens them.
+    pub supplier: Box<dyn StateSupplier>,
+    /// The identity of each changelog's topic, as far as it is known: a store kept of another one is not trusted.
+    pub topic_ids: BTreeMap<TopicName, String>,
+    /// A store that was last written longer ago, in milliseconds, is not trusted: compaction may have removed deletions
+    /// that it has not seen. Half of Kafka's `delete.retention.ms`.
+    pub age_max_ms: i64,
+}
+
 /// The engine of one thread.
 pub struct StreamThread {
     topology: Arc<Topology>,
@@ -80,6 +101,9 @@ pub struct StreamThread {
     leaving: Vec<TopicPartition>,
     stopping: bool,
     metrics: Vec<NodeMetrics>,
+    /// None: a topology with stores cannot run.
+    stores: Option<Stores>,
+    purges: Purges,
 }
 
 impl StreamThread {
@@ -105,7 +129,15 @@ impl StreamThread {
             leaving: Vec::new(),
             stopping: false,
             metrics,
+            stores: None,
+            purges: Purges::default(),
         }
+    }
+
+    /// The thread with stores for its tasks.
+    #[must_use]
+    pub fn with_stores(self, stores: Stores) -> Self {
+        Self { stores: Some(stores), ..self }
     }
 
     /// Takes an event in at `now` and says what is to be done for it, in order.
@@ -116,8 +148,10 @@ impl StreamThread {
             Event::Revoked(partitions) => revoked::handle(self, partitions, now, &mut effects),
             Event::Lost(partitions) => lost::handle(self, &partitions, &mut effects),
             Event::Fetched(partition, batch) => fetched::handle(self, &partition, batch, now, &mut effects),
-            Event::Committed(_) => committed::handle(self, now, &mut effects),
-            Event::Replayed { .. } => {}
+            Event::Committed(committed) => committed::handle(self, &committed, now, &mut effects),
+            Event::Replayed { partition, rows, next, end, restarted } => {
+                replayed::handle(self, &partition, &rows, (next, end), restarted, now, &mut effects);
+            }
             Event::CommitFailed(_) | Event::Broken(_) => failed::handle(self, &mut effects),
             Event::Recovered(positions) => recovered::handle(self, &positions, now, &mut effects),
             Event::Deployed { node, version, revision } => {
@@ -132,12 +166,29 @@ impl StreamThread {
     /// When a tick is due at the latest, if nothing else comes; none: there is nothing to wait for.
     #[must_use]
     pub fn deadline(&self) -> Option<WallTime> {
+        let timer = self.tasks.values().filter_map(Task::wall_due).min().map(|due| WallTime(due.saturating_mul(1_000)));
         match &self.transaction {
             Transaction::Open(open) => {
-                Some(self.timing.early().min(WallTime(open.began.0 + self.config.commit_interval_us)))
+                let commit = self.timing.early().min(WallTime(open.began.0 + self.config.commit_interval_us));
+                Some(timer.map_or(commit, |timer| timer.min(commit)))
             }
+            Transaction::Idle => timer,
+            // Nothing is done before the answer.
             _ => None,
         }
+    }
+
+    /// A task, and what it is run with.
+    fn task_with(&mut self, id: TaskId, now: WallTime) -> Option<(&mut Task, Environment<'_>)> {
+        let task = self.tasks.get_mut(&id)?;
+        let environment = Environment {
+            topology: &self.topology,
+            partitions: &self.partitions,
+            supplier: self.supplier.as_mut(),
+            metrics: &mut self.metrics,
+            now_ms: now.millis(),
+        };
+        Some((task, environment))
     }
 
     /// The task that takes rows of `partition`.

@@ -11,6 +11,7 @@ pub(super) fn handle(thread: &mut StreamThread, positions: &[Position], now: Wal
             effects.push(Effect::Resume(task.partitions()));
         }
     }
+    thread.restore_again(now, effects);
     thread.settle(effects);
     if !thread.stopping {
         assigned::commit_starts(thread, positions, now, effects);

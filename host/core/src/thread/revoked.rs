@@ -1,5 +1,6 @@
 //! These partitions go to another member once we release them: what their tasks did is committed first.
 
+use super::lost::stop_replay;
 use super::transaction::Transaction;
 use super::{Effect, StreamThread, WallTime};
 use crate::record::TopicPartition;
@@ -13,6 +14,7 @@ pub(super) fn handle(
 ) {
     for task in thread.tasks.values_mut() {
         if task.state() != State::Suspended && partitions.iter().any(|partition| task.owns(partition)) {
+            stop_replay(task, effects);
             task.suspend();
         }
     }

@@ -15,6 +15,8 @@ pub struct TaskStatus {
     pub positions: Vec<(TopicPartition, i64)>,
     /// Milliseconds since 1970 UTC; none before the first row.
     pub stream_time_ms: Option<i64>,
+    /// The changelogs that are being replayed, with the next offset and, once it is known, the end.
+    pub restoring: Vec<(TopicPartition, i64, Option<i64>)>,
     /// The version that runs at each process node, with its deployment's revision.
     pub versions: Vec<(NodeName, Digest, u64)>,
 }
@@ -27,6 +29,7 @@ impl StreamThread {
             state: task.state(),
             positions: task.offsets(),
             stream_time_ms: task.stream_time(),
+            restoring: task.restoring(),
             versions: task.running().into_iter().map(|at| (at.node, at.version, at.revision)).collect(),
         })
     }

@@ -215,6 +215,26 @@ impl Topology {
         &self.nodes[index.0]
     }
 
+    /// Whether the node, or one behind it in its part of the topology, has timers: time alone may move it.
+    #[must_use]
+    pub fn is_timed(&self, index: NodeIndex) -> bool {
+        let node = self.node(index);
+        let has_timers = matches!(&node.kind, NodeKind::Process(plugin) if plugin.timers.is_some());
+        has_timers || node.children.iter().any(|&child| self.is_timed(child))
+    }
+
+    /// The nodes of a part of the topology, each after what it reads.
+    #[must_use]
+    pub fn depth_first(&self, subtopology: usize) -> Vec<NodeIndex> {
+        let mut pending: Vec<NodeIndex> = self.subtopologies[subtopology].sources.iter().rev().copied().collect();
+        let mut order = Vec::new();
+        while let Some(index) = pending.pop() {
+            order.push(index);
+            pending.extend(self.node(index).children.iter().rev());
+        }
+        order
+    }
+
     /// The topic of an index.
     #[must_use]
     pub fn topic(&self, index: TopicIndex) -> &Topic {

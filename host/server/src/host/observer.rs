@@ -123,6 +123,16 @@ impl Observer for ThreadObserver {
             std::mem::replace(&mut report.kind, ReportKind::Retried { reason: String::new(), message: String::new() });
         match kind {
             ReportKind::Failed { reason, message, backtrace } => self.failed(report, reason, message, backtrace),
+            ReportKind::RestoreBegan { changelogs } => {
+                let changelogs: Vec<String> = changelogs
+                    .iter()
+                    .map(|(changelog, from)| {
+                        format!("{changelog} from {}", from.map_or("the beginning".to_owned(), |from| from.to_string()))
+                    })
+                    .collect();
+                tracing::info!(task = %task, changelogs = changelogs.join(", "), "restoring");
+            }
+            ReportKind::Restored => tracing::info!(task = %task, "restored"),
             ReportKind::Skipped { reason, message, backtrace } => {
                 self.line(&format!("{node} {reason}"), |_, held_back| {
                     tracing::warn!(task = %task, node = %node, at, version, reason, message, backtrace, held_back, "a record is skipped");

@@ -69,6 +69,7 @@ impl Ear<'_> {
 impl Observer for Ear<'_> {
     fn report(&mut self, report: Report) {
         let count = match &report.kind {
+            ReportKind::RestoreBegan { .. } | ReportKind::Restored => return,
             ReportKind::Skipped { .. } => &mut self.figures.skipped,
             ReportKind::Failed { .. } => &mut self.figures.failed,
             ReportKind::Retried { .. } => &mut self.figures.retried,

@@ -1,0 +1,295 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::buffer::{Mark, WriteBuffer, Written};
+use super::keys;
+use crate::ports::{
+    Changes, Checkpoint, Entries, KeyRange, Outgoing, Position, Replay, Replayed, StateStore, StoreError,
+};
+use crate::record::{RecordBatch, Rows, TopicName, TopicPartition};
+use crate::task::TaskId;
+use crate::topology::{StoreIndex, StoreKind, Topology};
+
+/// What a task keeps in memory of its stores at most, beside the writes of a transaction.
+const CACHE_BYTES_MAX: usize = 32 << 20;
+
+/// The stores of one task: what is committed, and the writes of the transaction over it.
+pub(crate) struct TaskState {
+    store: Arc<dyn StateStore>,
+    buffer: WriteBuffer,
+    changelogs: Vec<Changelog>,
+}
+
+/// A store's changelog, and how far it is taken in.
+struct Changelog {
+    store: StoreIndex,
+    kind: StoreKind,
+    partition: TopicPartition,
+    topic_id: String,
+    next: i64,
+    /// Where the replay ends, while it is on; none before its first answer.
+    replay: Option<Option<i64>>,
+}
+
+/// How a replay goes on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Restoring {
+    /// More is to come.
+    More,
+    /// All changelogs are taken in.
+    Done,
+}
+
+/// A changelog row that no store of that kind has written.
+#[derive(Debug)]
+pub(crate) enum RestoreError {
+    /// Partition, offset, and what is wrong.
+    Malformed(TopicPartition, i64, String),
+    /// The store did not take it.
+    Store(StoreError),
+}
+
+impl TaskState {
+    /// The state of `task` in `store`. `topic_ids` are the identities of topics as they are now.
+    pub(crate) fn new(
+        task: TaskId,
+        store: Arc<dyn StateStore>,
+        topology: &Topology,
+        topic_ids: &BTreeMap<TopicName, String>,
+    ) -> Self {
+        let part = &topology.subtopologies[task.subtopology];
+        let changelog = |&index: &StoreIndex| {
+            let spec = topology.store(index);
+            let topic = &topology.topic(spec.changelog?).name;
+            Some(Changelog {
+                store: index,
+                kind: spec.kind,
+                partition: TopicPartition::new(topic, task.partition),
+                topic_id: topic_ids.get(topic).cloned().unwrap_or_default(),
+                next: 0,
+                replay: None,
+            })
+        };
+        let changelogs = part.stores.iter().filter_map(changelog).collect();
+        Self { store, buffer: WriteBuffer::new(topology.stores.len()), changelogs }
+    }
+
+    /// What is to be replayed before the task runs. A kept store is trusted if its changelog is the topic that it was, and
+    /// it is not older than `age_max_ms`: compaction may since have removed the deletions that it has not seen.
+    pub(crate) fn begin_restore(&mut self, now_ms: i64, age_max_ms: i64) -> Result<Vec<Replay>, StoreError> {
+        self.buffer.forget();
+        let kept = self.store.checkpoint()?;
+        let is_old = now_ms.saturating_sub(kept.applied_at_ms) > age_max_ms;
+        let mut replays = Vec::new();
+        for changelog in &mut self.changelogs {
+            let known = kept.changelogs.get(&changelog.store);
+            let trusted = known.filter(|known| !is_old && known.topic_id == changelog.topic_id);
+            if trusted.is_none() {
+                self.store.clear(changelog.store)?;
+            }
+            changelog.next = trusted.map_or(0, |known| known.next);
+            changelog.replay = Some(None);
+            replays.push(Replay { partition: changelog.partition.clone(), from: trusted.map(|known| known.next) });
+        }
+        Ok(replays)
+    }
+
+    /// Takes in rows of a changelog; none: it is not one of this task's, or nobody waits for it any more.
+    pub(crate) fn restore(
+        &mut self,
+        partition: &TopicPartition,
+        rows: &RecordBatch,
+        (next, end): (i64, i64),
+        restarted: bool,
+        now_ms: i64,
+    ) -> Option<Result<Restoring, RestoreError>> {
+        let changelog = self
+            .changelogs
+            .iter_mut()
+            .find(|changelog| changelog.partition == *partition && changelog.replay.is_some())?;
+        let taken = changelog.take_in(self.store.as_ref(), rows, next, restarted, now_ms);
+        if let Err(error) = taken {
+            return Some(Err(error));
+        }
+        changelog.replay = (next < end).then_some(Some(end));
+        let done = self.changelogs.iter().all(|changelog| changelog.replay.is_none());
+        Some(Ok(if done { Restoring::Done } else { Restoring::More }))
+    }
+
+    /// The changelogs that are being replayed, with the next offset and, once it is known, the end.
+    pub(crate) fn restoring(&self) -> impl Iterator<Item = (&TopicPartition, i64, Option<i64>)> {
+        self.changelogs.iter().filter_map(|changelog| Some((&changelog.partition, changelog.next, changelog.replay?)))
+    }
+
+    pub(crate) fn owns_changelog(&self, partition: &TopicPartition) -> bool {
+        self.changelogs.iter().any(|changelog| changelog.partition == *partition)
+    }
+
+    /// The value of `key`, with the transaction's writes.
+    pub(crate) fn get(&mut self, store: StoreIndex, key: &[u8]) -> Result<Option<&[u8]>, StoreError> {
+        if self.buffer.peek(store, key).is_none() {
+            let value = self.store.get(store, key)?;
+            self.buffer.note(store, key, value.as_deref());
+        }
+        Ok(self.buffer.peek(store, key).flatten())
+    }
+
+    /// Reads `keys` together, so that [`TaskState::get`] knows them.
+    pub(crate) fn prefetch<'k>(
+        &mut self,
+        store: StoreIndex,
+        keys: impl Iterator<Item = &'k [u8]>,
+    ) -> Result<(), StoreError> {
+        let mut unknown: Vec<&[u8]> = keys.filter(|key| self.buffer.peek(store, key).is_none()).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let values = self.store.get_many(store, &unknown)?;
+        for (key, value) in unknown.into_iter().zip(values) {
+            self.buffer.note(store, key, value.as_deref());
+        }
+        Ok(())
+    }
+
+    /// Sets the value of `key`; none deletes it.
+    pub(crate) fn put(&mut self, store: StoreIndex, key: &[u8], value: Option<&[u8]>) {
+        self.buffer.put(store, key, value);
+    }
+
+    /// At most `limit` entries of `range`, with the transaction's writes.
+    pub(crate) fn range(
+        &mut self,
+        store: StoreIndex,
+        range: &KeyRange,
+        limit: usize,
+        backward: bool,
+    ) -> Result<Entries, StoreError> {
+        self.buffer.range(store, self.store.as_ref(), range, limit, backward)
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        self.buffer.mark()
+    }
+
+    pub(crate) fn undo(&mut self, mark: Mark) {
+        self.buffer.undo(mark);
+    }
+
+    /// Takes back all writes of the step.
+    pub(crate) fn undo_step(&mut self) {
+        self.buffer.undo(Mark::START);
+    }
+
+    pub(crate) fn end_step(&mut self) {
+        self.buffer.end_step();
+    }
+
+    pub(crate) fn written_in(&self, store: StoreIndex) -> impl Iterator<Item = Written<'_>> {
+        self.buffer.written_in(store)
+    }
+
+    pub(crate) fn written_bytes(&self) -> usize {
+        self.buffer.written_bytes()
+    }
+
+    /// What the transaction adds to changelogs: the last value of each key that it wrote.
+    pub(crate) fn changes(&self) -> Vec<Outgoing> {
+        let outgoing = |changelog: &Changelog| {
+            let mut batch = RecordBatch::default();
+            for (_, key, value) in self.buffer.written_in(changelog.store) {
+                batch.push(0, 0, Some(key), value, &[]);
+            }
+            let (topic, partition) = (changelog.partition.topic.clone(), changelog.partition.partition);
+            (!batch.is_empty()).then(|| Outgoing {
+                topic,
+                partitions: vec![partition; batch.len()],
+                rows: Rows::from_batch(batch),
+            })
+        };
+        self.changelogs.iter().filter_map(outgoing).collect()
+    }
+
+    /// The transaction is committed: its writes go to the stores, with where it ended in each changelog.
+    pub(crate) fn committed(
+        &mut self,
+        ends: &[(TopicPartition, i64)],
+        positions: Vec<Position>,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        if !self.buffer.has_writes() {
+            return Ok(());
+        }
+        for changelog in &mut self.changelogs {
+            if let Some((_, end)) = ends.iter().find(|(partition, _)| *partition == changelog.partition) {
+                changelog.next = *end;
+            }
+        }
+        let owned = |(store, key, value): Written<'_>| (store, key.to_vec(), value.map(<[u8]>::to_vec));
+        let writes = self.buffer.written().map(owned).collect();
+        let changelogs = self.changelogs.iter().map(Changelog::replayed).collect();
+        let checkpoint = Checkpoint { changelogs, positions, applied_at_ms: now_ms };
+        self.store.apply(&Changes { writes, checkpoint })?;
+        self.buffer.committed(CACHE_BYTES_MAX);
+        Ok(())
+    }
+
+    /// The transaction did not happen.
+    pub(crate) fn aborted(&mut self) {
+        self.buffer.forget();
+    }
+
+    /// Rows of `store` that expired before `before` are not needed any more.
+    pub(crate) fn expire(&self, store: StoreIndex, before: i64) {
+        self.store.expire(store, before);
+    }
+
+    /// Makes durable what is committed.
+    pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        self.store.flush()
+    }
+}
+
+impl Changelog {
+    fn replayed(&self) -> (StoreIndex, Replayed) {
+        (self.store, Replayed { next: self.next, topic_id: self.topic_id.clone() })
+    }
+
+    fn take_in(
+        &mut self,
+        store: &dyn StateStore,
+        rows: &RecordBatch,
+        next: i64,
+        restarted: bool,
+        now_ms: i64,
+    ) -> Result<(), RestoreError> {
+        if restarted {
+            store.clear(self.store).map_err(RestoreError::Store)?;
+        }
+        let mut writes = Vec::with_capacity(rows.len());
+        for (row, &offset) in rows.offsets.iter().enumerate() {
+            let key = rows.keys.get(row).filter(|key| is_key(self.kind, key)).ok_or_else(|| {
+                let problem = format!("this is no key of a {} store", self.kind);
+                RestoreError::Malformed(self.partition.clone(), offset, problem)
+            })?;
+            writes.push((self.store, key.to_vec(), rows.values.get(row).map(<[u8]>::to_vec)));
+        }
+        self.next = next;
+        let changelogs = BTreeMap::from([self.replayed()]);
+        let checkpoint = Checkpoint { changelogs, positions: Vec::new(), applied_at_ms: now_ms };
+        store.apply(&Changes { writes, checkpoint }).map_err(RestoreError::Store)
+    }
+}
+
+/// Whether a store of this kind writes such keys.
+fn is_key(kind: StoreKind, key: &[u8]) -> bool {
+    match (key.first(), kind) {
+        (Some(&keys::OWN), _) => true,
+        (Some(&keys::BY_TIME), _) => keys::split_by_time(key).is_some(),
+        (Some(&keys::DATA), StoreKind::Window { .. }) => keys::split_window(key).is_some(),
+        (Some(&keys::DATA), StoreKind::Session { .. }) => keys::split_session(key).is_some(),
+        (Some(&(keys::DATA | keys::BY_WALL_TIME)), _) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,79 @@
+//! What a row does to an accumulator: built-in functions here, plugins beside.
+
+use super::Fault;
+use super::accumulator::{self, Inputs};
+use crate::expression::ExpressionError;
+use crate::record::Rows;
+use crate::task::step::Problem;
+use crate::topology::{Aggregate, Builtin, Function};
+
+/// The window of a fold, start and end in milliseconds since 1970 UTC.
+pub(super) type Span = Option<(i64, i64)>;
+
+pub(super) trait Fold {
+    /// `row` is next; what its folds have in common is done once.
+    fn begin(&mut self, row: usize) -> Result<(), Problem>;
+
+    /// The accumulator of `key` and `window` with the row taken in; none deletes it.
+    fn add(
+        &mut self,
+        row: usize,
+        key: &[u8],
+        window: Span,
+        accumulator: Option<&[u8]>,
+    ) -> Result<Option<Vec<u8>>, Fault>;
+
+    /// What two sessions have together, the earlier on the left.
+    fn merge(&mut self, key: &[u8], left: &[u8], right: &[u8]) -> Result<Vec<u8>, Fault>;
+
+    /// The value that leaves.
+    fn result(&self, accumulator: &[u8]) -> Option<Vec<u8>>;
+}
+
+pub(super) struct BuiltinFold<'a> {
+    aggregate: &'a Aggregate,
+    rows: &'a Rows,
+    inputs: Option<Inputs>,
+}
+
+impl<'a> BuiltinFold<'a> {
+    pub(super) fn new(aggregate: &'a Aggregate, rows: &'a Rows) -> Self {
+        Self { aggregate, rows, inputs: None }
+    }
+}
+
+impl Fold for BuiltinFold<'_> {
+    fn begin(&mut self, row: usize) -> Result<(), Problem> {
+        // A null value has nothing that an expression could look at: `count` alone counts it.
+        let counts = matches!(self.aggregate.function, Function::One(Builtin::Count));
+        self.inputs = match self.rows.values.get(row) {
+            None if !counts => None,
+            _ => Some(accumulator::inputs(&self.aggregate.function, self.rows, row)?),
+        };
+        Ok(())
+    }
+
+    fn add(&mut self, row: usize, _: &[u8], _: Span, accumulator: Option<&[u8]>) -> Result<Option<Vec<u8>>, Fault> {
+        let none = Inputs::none(&self.aggregate.function);
+        let inputs = self.inputs.as_ref().unwrap_or(&none);
+        let folded = accumulator::add(self.aggregate, accumulator, inputs, self.rows, row)
+            .map_err(|error| Fault::Row(error.into()))?;
+        // A reduction to null.
+        let is_gone = folded.is_empty() && matches!(self.aggregate.function, Function::One(Builtin::Reduce(_)));
+        Ok((!is_gone).then_some(folded))
+    }
+
+    fn merge(&mut self, _: &[u8], left: &[u8], right: &[u8]) -> Result<Vec<u8>, Fault> {
+        accumulator::merge(self.aggregate, left, right).map_err(|error| Fault::Row(error.into()))
+    }
+
+    fn result(&self, accumulator: &[u8]) -> Option<Vec<u8>> {
+        accumulator::result(self.aggregate, accumulator)
+    }
+}
+
+impl From<ExpressionError> for Problem {
+    fn from(error: ExpressionError) -> Self {
+        Self { reason: error.code.to_owned(), message: error.message, ..Self::default() }
+    }
+}

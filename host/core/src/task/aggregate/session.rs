@@ -1,0 +1,125 @@
+//! Session windows, from the first row to the last: rows that are at most a gap apart are of one session, and a row between
+//! two sessions merges them.
+
+use std::ops::Bound;
+
+use super::results::stored;
+use super::{Fault, Work};
+use crate::ports::KeyRange;
+use crate::state::keys;
+
+/// Sessions of one key that are looked at first: a row seldom touches more than two.
+const SESSIONS_FIRST: usize = 4;
+
+/// Sessions that one page of the index brings.
+const PAGE_SESSIONS: usize = 1_000;
+
+struct Found {
+    start: i64,
+    end: i64,
+    accumulator: Vec<u8>,
+}
+
+impl Work<'_> {
+    pub(super) fn session(&mut self, row: usize, key: &[u8], at: i64, gap: i64) -> Result<(), Fault> {
+        let close_time = self.clock.stream.saturating_sub(self.grace()).saturating_sub(gap);
+        let found = self.sessions(key, at.saturating_sub(gap), at.saturating_add(gap))?;
+        let start = found.iter().map(|found| found.start).fold(at, i64::min);
+        let end = found.iter().map(|found| found.end).fold(at, i64::max);
+        // The merged session decides whether the row is late.
+        if end < close_time {
+            self.dropped += 1;
+        } else {
+            self.extend(row, key, at, (start, end), &found)?;
+            self.taken += 1;
+        }
+        self.emit_closed_sessions(row, close_time)
+    }
+
+    fn extend(
+        &mut self,
+        row: usize,
+        key: &[u8],
+        at: i64,
+        (start, end): (i64, i64),
+        found: &[Found],
+    ) -> Result<(), Fault> {
+        let mut merged: Option<Vec<u8>> = None;
+        for one in found {
+            merged = Some(match merged {
+                None => one.accumulator.clone(),
+                Some(left) => self.fold.merge(key, &left, &one.accumulator)?,
+            });
+        }
+        // A lone row met by another of its time is overwritten; any other session found is removed, and said to be.
+        if (start, end) != (at, at) {
+            for one in found {
+                self.wrote(one.end);
+                self.put(row, &keys::session(key, one.start, one.end), one.end, None, Some((one.start, one.end)));
+                if self.emits_on_close() {
+                    let index = keys::by_time(one.end, key, &one.start.to_be_bytes());
+                    self.state.put(self.aggregate.store, &index, None);
+                }
+            }
+        }
+        let window = Some((start, end));
+        let folded = self.fold.add(row, key, window, merged.as_deref())?;
+        self.put(row, &keys::session(key, start, end), end, folded.as_deref(), window);
+        self.wrote(end);
+        if self.emits_on_close() {
+            let index = keys::by_time(end, key, &start.to_be_bytes());
+            self.state.put(self.aggregate.store, &index, Some(b""));
+        }
+        Ok(())
+    }
+
+    /// The sessions of `key` that end at `earliest` or later and start at `latest` or before, by end.
+    fn sessions(&mut self, key: &[u8], earliest: i64, latest: i64) -> Result<Vec<Found>, Fault> {
+        let earliest = earliest.max(self.oldest());
+        let mut upper = keys::of_key(key);
+        keys::push_time(&mut upper, latest.saturating_add(1));
+        let range = KeyRange { lower: Bound::Included(keys::of_key(key)), upper: Bound::Excluded(upper) };
+        let session = |(place, value): &(Vec<u8>, Vec<u8>)| {
+            let (_, start, end) = keys::split_session(place)?;
+            Some(Found { start, end, accumulator: stored(value)?.1.to_vec() })
+        };
+        let mut limit = SESSIONS_FIRST;
+        loop {
+            // From the latest back: sessions of a key do not overlap, so the first that ends too early is the last.
+            let entries = self.state.range(self.aggregate.store, &range, limit, true)?;
+            let mut found: Vec<Found> =
+                entries.iter().filter_map(session).take_while(|found| found.end >= earliest).collect();
+            if entries.len() < limit || found.len() < entries.len() {
+                found.reverse();
+                return Ok(found);
+            }
+            limit *= 8;
+        }
+    }
+
+    fn emit_closed_sessions(&mut self, row: usize, close_time: i64) -> Result<(), Fault> {
+        if !self.emits_on_close() || self.clock.emitted >= close_time || close_time < 1 {
+            return Ok(());
+        }
+        self.clock.emitted = close_time;
+        let store = self.aggregate.store;
+        let upper = Bound::Excluded(keys::from_time(keys::BY_TIME, close_time));
+        let range = KeyRange { lower: Bound::Included(vec![keys::BY_TIME]), upper };
+        loop {
+            let page = self.state.range(store, &range, PAGE_SESSIONS, false)?;
+            let is_last = page.len() < PAGE_SESSIONS;
+            for (index, _) in page {
+                self.state.put(store, &index, None);
+                let Some((end, key, start)) = keys::split_by_time(&index) else { continue };
+                let Ok(start) = start.try_into().map(i64::from_be_bytes) else { continue };
+                let place = keys::session(&key, start, end);
+                let Some((at, accumulator)) = self.state.get(store, &place)?.and_then(stored) else { continue };
+                let value = self.fold.result(accumulator);
+                self.results.last(row, &key, value, at, (start, end));
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+}

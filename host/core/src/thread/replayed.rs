@@ -1,0 +1,31 @@
+//! Rows of a changelog.
+
+use super::{Effect, ReportKind, StreamThread, WallTime};
+use crate::record::{RecordBatch, TopicPartition};
+
+pub(super) fn handle(
+    thread: &mut StreamThread,
+    partition: &TopicPartition,
+    rows: &RecordBatch,
+    place: (i64, i64),
+    restarted: bool,
+    now: WallTime,
+    effects: &mut Vec<Effect>,
+) {
+    let owner = thread.tasks.values().find(|task| task.owns_changelog(partition)).map(|task| task.id);
+    let Some(id) = owner else { return };
+    let Some((task, environment)) = thread.task_with(id, now) else { return };
+    match task.replayed(partition, rows, place, restarted, &environment) {
+        Ok(false) => {}
+        Ok(true) => {
+            effects.push(Effect::Seek(task.offsets()));
+            effects.push(Effect::Resume(task.partitions()));
+            thread.tell(id, ReportKind::Restored, effects);
+            thread.work(now, effects);
+        }
+        Err(error) => {
+            let (reason, message) = error.describe();
+            thread.fail_state(id, reason, message, effects);
+        }
+    }
+}
