@@ -1,9 +1,11 @@
 //! The general way of an expression, by the crate `cel`: this folder alone names it.
 //!
 //! Maps have no order in that crate, and one run may not differ from the next. So JSON objects are a type of ours
-//! ([`values`]), which is walked in the order of its names, and maps cannot be written in an expression.
+//! ([`values`]), which is walked in the order of its names, and a map can be written only where it is the result
+//! ([`shape`]): it is never a value of the crate, and its fields come in the order in which they are written.
 
 mod check;
+mod shape;
 mod values;
 
 use std::sync::{Arc, LazyLock};
@@ -13,20 +15,28 @@ use ::cel::common::types::{CelBool, CelInt, CelNull};
 use ::cel::common::value::Val;
 use ::cel::{Context, Env, ExecutionError, Program, Value};
 
+#[cfg(test)]
+pub(super) use self::check::FUNCTIONS;
+use self::shape::Shape;
 use super::fast::{Comparison, Literal, Operator, Test};
-use super::{CompileError, Expression, ExpressionError};
+use super::plain::{Part, Plain};
+use super::{CompileError, Datum, Expression, ExpressionError, Mapping, Reduction, Scope};
 use crate::record::Rows;
 use crate::topology::Format;
 
-static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib().with_optional_support(false)));
+static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut env = Env::stdlib().with_optional_support(false);
+    // It fails where a name is taken; a test calls each of its functions.
+    let _ = env.add_extension(::cel::extensions::strings);
+    Arc::new(env)
+});
 
 /// A compiled expression, and which parts of a row it reads.
 #[derive(Debug)]
 pub(super) struct Cel {
     source: String,
     program: Program,
-    key: Format,
-    value: Format,
+    scope: Scope,
     reads: Reads,
 }
 
@@ -37,18 +47,20 @@ struct Reads {
     value: bool,
     timestamp: bool,
     headers: bool,
+    window: bool,
+    aggregate: bool,
 }
 
 impl Cel {
-    pub(super) fn compile(source: &str, key: Format, value: Format) -> Result<Self, CompileError> {
+    pub(super) fn predicate(source: &str, scope: Scope) -> Result<Self, CompileError> {
         let program = ENV.compile(source).map_err(|errors| check::syntax_error(source, &errors))?;
-        let reads = check::check(source, &program, key, value)?;
-        Ok(Self { source: source.to_owned(), program, key, value, reads })
+        let reads = check::predicate(source, &program, scope)?;
+        Ok(Self { source: source.to_owned(), program, scope, reads })
     }
 
     /// This as comparisons of fields with literals, where it is that and the value is JSON.
     pub(super) fn test(&self) -> Option<Test> {
-        if self.value == Format::Json { test(self.program.expression()) } else { None }
+        if self.scope.value == Format::Json { test(self.program.expression()) } else { None }
     }
 
     fn decode(
@@ -84,20 +96,20 @@ impl Cel {
         };
         ExpressionError { code: "weir.expression", message: format!("`{}`: {message}", self.source) }
     }
-}
 
-impl Expression for Cel {
-    fn source(&self) -> &str {
-        &self.source
-    }
-
-    fn matches(&self, rows: &Rows, row: usize) -> Result<bool, ExpressionError> {
+    /// The variables that are read.
+    fn context(
+        &self,
+        aggregate: Option<&[u8]>,
+        rows: &Rows,
+        row: usize,
+    ) -> Result<Context<'static, 'static>, ExpressionError> {
         let mut context = Context::with_env(ENV.clone());
         if self.reads.key {
-            context.add_variable_as_val("key", self.decode("key", rows.keys.get(row), self.key)?);
+            context.add_variable_as_val("key", self.decode("key", rows.keys.get(row), self.scope.key)?);
         }
         if self.reads.value {
-            context.add_variable_as_val("value", self.decode("value", rows.values.get(row), self.value)?);
+            context.add_variable_as_val("value", self.decode("value", rows.values.get(row), self.scope.value)?);
         }
         if self.reads.timestamp {
             context.add_variable_as_val("timestamp", Box::new(CelInt::from(rows.timestamps[row])));
@@ -106,6 +118,23 @@ impl Expression for Cel {
             let headers = rows.headers.iter().flat_map(|headers| headers.row(row));
             context.add_variable_as_val("headers", values::headers(headers));
         }
+        if self.reads.window {
+            context.add_variable_as_val("window", values::window(rows.windows.as_ref().map(|windows| windows[row])));
+        }
+        if let (true, Some(format)) = (self.reads.aggregate, self.scope.aggregate) {
+            context.add_variable_as_val("aggregate", self.decode("aggregate", aggregate, format)?);
+        }
+        Ok(context)
+    }
+}
+
+impl Expression for Cel {
+    fn source(&self) -> &str {
+        &self.source
+    }
+
+    fn matches(&self, rows: &Rows, row: usize) -> Result<bool, ExpressionError> {
+        let context = self.context(None, rows, row)?;
         let result = Value::resolve_val(self.program.expression(), &context).map_err(|error| self.failed(&error))?;
         match result.downcast_ref::<CelBool>() {
             Some(passes) => Ok(*passes.inner()),
@@ -114,6 +143,58 @@ impl Expression for Cel {
                 Err(ExpressionError { code: "weir.expression", message })
             }
         }
+    }
+}
+
+/// An expression that yields a value.
+#[derive(Debug)]
+pub(super) struct Maker {
+    cel: Cel,
+    shape: Shape,
+}
+
+impl Maker {
+    pub(super) fn compile(source: &str, scope: Scope) -> Result<Self, CompileError> {
+        let program = ENV.compile(source).map_err(|errors| check::syntax_error(source, &errors))?;
+        let reads = check::value(source, &program, scope)?;
+        let shape = Shape::of(program.expression());
+        Ok(Self { cel: Cel { source: source.to_owned(), program, scope, reads }, shape })
+    }
+
+    /// This as fields, literals and what is made of them, where it is no more than that.
+    pub(super) fn plain(&self) -> Option<Plain> {
+        plain(&self.shape, self.cel.scope)
+    }
+
+    fn make(&self, aggregate: Option<&[u8]>, rows: &Rows, row: usize) -> Result<Datum, ExpressionError> {
+        let context = self.cel.context(aggregate, rows, row)?;
+        self.shape.datum(&context).map_err(|error| match error {
+            shape::Failure::Execution(error) => self.cel.failed(&error),
+            shape::Failure::NoValue(what) => {
+                let message = format!("`{}`: {what}", self.cel.source);
+                ExpressionError { code: "weir.expression", message }
+            }
+        })
+    }
+}
+
+impl Mapping for Maker {
+    fn source(&self) -> &str {
+        &self.cel.source
+    }
+
+    fn evaluate(&self, rows: &Rows, row: usize) -> Result<Datum, ExpressionError> {
+        self.make(None, rows, row)
+    }
+}
+
+impl Reduction for Maker {
+    fn source(&self) -> &str {
+        &self.cel.source
+    }
+
+    fn reduce(&self, aggregate: &[u8], rows: &Rows, row: usize) -> Result<Datum, ExpressionError> {
+        self.make(Some(aggregate), rows, row)
     }
 }
 
@@ -153,6 +234,12 @@ fn comparison(operator: &str, left: &IdedExpr, right: &IdedExpr) -> Option<Compa
 
 /// The names of `value.a.b`, without `value`.
 fn path(expression: &IdedExpr) -> Option<Vec<String>> {
+    let (root, names) = fields(expression)?;
+    (root == "value" && !names.is_empty()).then_some(names)
+}
+
+/// `a.b.c` as `a` and the names after it.
+fn fields(expression: &IdedExpr) -> Option<(&str, Vec<String>)> {
     let mut names = Vec::new();
     let mut at = &expression.expr;
     while let Expr::Select(select) = at {
@@ -163,7 +250,37 @@ fn path(expression: &IdedExpr) -> Option<Vec<String>> {
         at = &select.operand.expr;
     }
     names.reverse();
-    (matches!(at, Expr::Ident(name) if name == "value") && !names.is_empty()).then_some(names)
+    if let Expr::Ident(root) = at { Some((root, names)) } else { None }
+}
+
+fn plain(shape: &Shape, scope: Scope) -> Option<Plain> {
+    let value = match shape {
+        Shape::Value(value) => value,
+        Shape::Object(fields) => {
+            let fields = fields.iter().map(|(name, shape)| Some((name.clone(), plain(shape, scope)?)));
+            return Some(Plain::Object(fields.collect::<Option<_>>()?));
+        }
+        Shape::List(_) | Shape::Choice(..) => return None,
+    };
+    if let Some((root, names)) = fields(value) {
+        let names_are = |name: &str| names.len() == 1 && names[0] == name;
+        return Some(match root {
+            "key" => Plain::Field { part: Part::Key, format: scope.key, path: names },
+            "value" => Plain::Field { part: Part::Value, format: scope.value, path: names },
+            "timestamp" if names.is_empty() => Plain::Timestamp,
+            "window" if names_are("start") => Plain::WindowStart,
+            "window" if names_are("end") => Plain::WindowEnd,
+            _ => return None,
+        });
+    }
+    Some(Plain::Literal(match literal(value)? {
+        Literal::Null => Datum::Null,
+        Literal::Bool(literal) => Datum::Bool(literal),
+        Literal::Int(literal) => Datum::Int(literal),
+        Literal::UInt(literal) => Datum::from_u64(literal),
+        Literal::Double(literal) => Datum::from_f64(literal)?,
+        Literal::String(literal) => Datum::Text(literal),
+    }))
 }
 
 fn literal(expression: &IdedExpr) -> Option<Literal> {

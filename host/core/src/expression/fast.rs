@@ -1,14 +1,11 @@
 //! `value.field op literal` on JSON, and such joined by `&&` and `||`: a pass each, and no tree.
 //!
-//! Skipped fields are read as strictly as kept ones: what is not JSON must not pass here and fail there. Whatever is
-//! not plainly true or false is left to [`Cel`], which then words the error.
+//! Whatever is not plainly true or false is left to [`Cel`], which then words the error.
 
 use std::cmp::Ordering;
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::cel::Cel;
+use super::seek::{Question, seek};
 use super::{Expression, ExpressionError};
 use crate::record::Rows;
 
@@ -88,13 +85,8 @@ impl Expression for Fast {
 }
 
 impl Comparison {
-    /// `None`: not JSON, no such field, or types without an order.
     fn matches(&self, value: &[u8]) -> Option<bool> {
-        let text = std::str::from_utf8(value).ok()?;
-        let mut json = serde_json::Deserializer::from_str(text);
-        let answer = Seek { path: &self.path, comparison: self }.deserialize(&mut json).ok()?;
-        json.end().ok()?;
-        answer
+        seek(value, &self.path, self)
     }
 
     /// The answer where the order of field and literal is known; `None`: there is none between their types.
@@ -108,8 +100,12 @@ impl Comparison {
             Operator::GreaterEqual => ordering.map(Ordering::is_ge),
         }
     }
+}
 
-    fn null(&self) -> Option<bool> {
+impl Question for &Comparison {
+    type Answer = bool;
+
+    fn null(self) -> Option<bool> {
         let equal = self.literal == Literal::Null;
         match self.operator {
             Operator::Equal => Some(equal),
@@ -118,15 +114,15 @@ impl Comparison {
         }
     }
 
-    fn bool(&self, field: bool) -> Option<bool> {
+    fn bool(self, field: bool) -> Option<bool> {
         self.answer(if let Literal::Bool(literal) = &self.literal { Some(field.cmp(literal)) } else { None })
     }
 
-    fn string(&self, field: &str) -> Option<bool> {
+    fn string(self, field: &str) -> Option<bool> {
         self.answer(if let Literal::String(literal) = &self.literal { Some(field.cmp(literal)) } else { None })
     }
 
-    fn int(&self, field: i64) -> Option<bool> {
+    fn int(self, field: i64) -> Option<bool> {
         self.answer(match self.literal {
             Literal::Int(literal) => Some(field.cmp(&literal)),
             Literal::UInt(literal) => Some(i128::from(field).cmp(&i128::from(literal))),
@@ -135,8 +131,7 @@ impl Comparison {
         })
     }
 
-    /// `field` is beyond the greatest int: smaller ones come as ints, so that `10` is one number.
-    fn uint(&self, field: u64) -> Option<bool> {
+    fn uint(self, field: u64) -> Option<bool> {
         self.answer(match self.literal {
             Literal::Int(_) => Some(Ordering::Greater),
             Literal::UInt(literal) => Some(field.cmp(&literal)),
@@ -145,7 +140,7 @@ impl Comparison {
         })
     }
 
-    fn double(&self, field: f64) -> Option<bool> {
+    fn double(self, field: f64) -> Option<bool> {
         self.answer(match self.literal {
             Literal::Int(literal) => field.partial_cmp(&(literal as f64)),
             Literal::UInt(literal) => field.partial_cmp(&(literal as f64)),
@@ -153,163 +148,8 @@ impl Comparison {
             _ => None,
         })
     }
-}
 
-/// Reads a value to its end and answers for the field at `path` in it.
-#[derive(Clone, Copy)]
-struct Seek<'a> {
-    path: &'a [String],
-    comparison: &'a Comparison,
-}
-
-impl Seek<'_> {
-    fn scalar<E>(&self, answer: impl FnOnce(&Comparison) -> Option<bool>) -> Result<Option<bool>, E> {
-        Ok(if self.path.is_empty() { answer(self.comparison) } else { None })
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Seek<'_> {
-    type Value = Option<bool>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Seek<'_> {
-    type Value = Option<bool>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        self.scalar(Comparison::null)
-    }
-
-    fn visit_bool<E: Error>(self, field: bool) -> Result<Self::Value, E> {
-        self.scalar(|comparison| comparison.bool(field))
-    }
-
-    fn visit_i64<E: Error>(self, field: i64) -> Result<Self::Value, E> {
-        self.scalar(|comparison| comparison.int(field))
-    }
-
-    fn visit_u64<E: Error>(self, field: u64) -> Result<Self::Value, E> {
-        self.scalar(|comparison| match i64::try_from(field) {
-            Ok(field) => comparison.int(field),
-            Err(_) => comparison.uint(field),
-        })
-    }
-
-    fn visit_f64<E: Error>(self, field: f64) -> Result<Self::Value, E> {
-        self.scalar(|comparison| comparison.double(field))
-    }
-
-    fn visit_str<E: Error>(self, field: &str) -> Result<Self::Value, E> {
-        self.scalar(|comparison| comparison.string(field))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        while items.next_element_seed(Skip)?.is_some() {}
-        self.scalar(|comparison| comparison.answer(None))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
-        let Some((name, path)) = self.path.split_first() else {
-            while fields.next_key_seed(Skip)?.is_some() {
-                fields.next_value_seed(Skip)?;
-            }
-            return self.scalar(|comparison| comparison.answer(None));
-        };
-        // Of a field given twice the last counts, so an answer may be taken back.
-        let mut answer = None;
-        while let Some(found) = fields.next_key_seed(IsName(name))? {
-            if found {
-                answer = fields.next_value_seed(Seek { path, ..self })?;
-            } else {
-                fields.next_value_seed(Skip)?;
-            }
-        }
-        Ok(answer)
-    }
-}
-
-/// Whether a field's name is this one.
-struct IsName<'a>(&'a str);
-
-impl<'de> DeserializeSeed<'de> for IsName<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for IsName<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<bool, E> {
-        Ok(name == self.0)
-    }
-}
-
-/// Reads a value and forgets it. Not serde's `IgnoredAny`: with that, serde_json accepts numbers, escapes and depths that
-/// it refuses in a value that is kept.
-struct Skip;
-
-impl<'de> DeserializeSeed<'de> for Skip {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Skip {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(Skip)?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        while fields.next_key_seed(Skip)?.is_some() {
-            fields.next_value_seed(Skip)?;
-        }
-        Ok(())
+    fn tree(self) -> Option<bool> {
+        self.answer(None)
     }
 }

@@ -1,6 +1,7 @@
-//! Expressions of filters and branches, behind a trait of ours: the language is CEL, the crate behind it may change.
+//! Expressions of the topology file, behind traits of ours: the language is CEL, the crate behind it may change.
 //!
-//! Variables are `key`, `value`, `timestamp` (milliseconds since 1970 UTC) and `headers`.
+//! Variables are `key`, `value`, `timestamp` (milliseconds since 1970 UTC) and `headers`; after a windowed aggregate
+//! `window.start` and `window.end`, likewise in milliseconds; in a `reduce` `aggregate`, what there is so far.
 //! - Format `json`: numbers are int where they are whole and fit, else double, and compare across types (`10 == 10.0`).
 //!   Of a field given twice the last counts. Format `string` is a string, `bytes` is bytes. A null key or value is `null`.
 //! - `headers.NAME` is a string where it is UTF-8, else bytes; of a header given twice the last counts.
@@ -8,10 +9,17 @@
 //!   `has(value.x)` asks first, and `false && …` does not look further. `==` of different types is false.
 //! - Only the parts that are named are decoded; what is decoded must be whole: one JSON value, or UTF-8.
 //!
-//! The way of most filters, comparisons of fields with literals, never builds a tree of the value (`fast.rs`).
+//! - A map such as `{'price': value.price}` can be written where it is the result, or part of it: a JSON object with its
+//!   fields in that order. Objects that come from a row have theirs in the order of their names.
+//!
+//! The way of most filters, comparisons of fields with literals, never builds a tree of the value (`fast.rs`); nor does
+//! that of most mappings, fields and objects of fields (`plain.rs`).
 
 mod cel;
 mod fast;
+mod json;
+mod plain;
+mod seek;
 
 use std::fmt;
 use std::sync::Arc;
@@ -83,6 +91,15 @@ pub enum Datum {
 }
 
 impl Datum {
+    pub(crate) fn from_u64(number: u64) -> Self {
+        i64::try_from(number).map_or_else(|_| Self::Json(number.to_string()), Self::Int)
+    }
+
+    /// None: it is no number, or infinite.
+    pub(crate) fn from_f64(number: f64) -> Option<Self> {
+        number.is_finite().then_some(Self::Double(number))
+    }
+
     /// As a key or value of `format`; `None` is null. As `json` all but null is JSON text; as `string` and `bytes` a text is
     /// itself and the rest is as JSON would write it.
     #[must_use]
@@ -124,27 +141,81 @@ pub struct CompileError {
     pub help: String,
 }
 
-/// Compiles `source` for rows whose keys and values have these formats.
+/// What an expression can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scope {
+    /// What keys are.
+    pub key: Format,
+    /// What values are.
+    pub value: Format,
+    /// Whether rows have windows.
+    pub windowed: bool,
+    /// What the aggregate is; none: there is no such variable.
+    pub aggregate: Option<Format>,
+}
+
+/// A predicate over rows whose keys and values have these formats; `windowed`: they have windows.
 ///
 /// # Errors
 /// [`CompileError`]: not the language, a variable or function that does not exist, fields of what has none.
-pub fn compile(source: &str, key: Format, value: Format) -> Result<Arc<dyn Expression>, CompileError> {
-    if source.len() > EXPRESSION_BYTES_MAX {
-        let message = format!("this expression has {} bytes; {EXPRESSION_BYTES_MAX} are the most", source.len());
-        return Err(CompileError { offset: 0, length: 0, message, help: "move it into a plugin".to_owned() });
-    }
-    // Parser and evaluation descend by recursion, and each of these may be a level.
-    let signs = source.bytes().filter(|byte| b".([{?!+-*/%=<>&|".contains(byte)).count();
-    if signs + source.matches("in").count() > OPERATORS_MAX {
-        let message = format!("this expression has more than {OPERATORS_MAX} dots, brackets and operators");
-        return Err(CompileError { offset: 0, length: 0, message, help: "move it into a plugin".to_owned() });
-    }
-    let general = cel::Cel::compile(source, key, value)?;
+pub fn compile(source: &str, key: Format, value: Format, windowed: bool) -> Result<Arc<dyn Expression>, CompileError> {
+    check_size(source)?;
+    let general = cel::Cel::predicate(source, Scope { key, value, windowed, aggregate: None })?;
     Ok(match general.test() {
         Some(test) => Arc::new(fast::Fast::new(test, general)),
         None => Arc::new(general),
     })
 }
 
+/// What makes a value of such rows.
+///
+/// # Errors
+/// [`CompileError`], as for [`compile`].
+pub fn compile_mapping(
+    source: &str,
+    key: Format,
+    value: Format,
+    windowed: bool,
+) -> Result<Arc<dyn Mapping>, CompileError> {
+    check_size(source)?;
+    let general = cel::Maker::compile(source, Scope { key, value, windowed, aggregate: None })?;
+    Ok(match general.plain() {
+        Some(plain) => Arc::new(plain::PlainMapping::new(plain, general)),
+        None => Arc::new(general),
+    })
+}
+
+/// What makes a new aggregate of one of format `aggregate` and such rows.
+///
+/// # Errors
+/// [`CompileError`], as for [`compile`].
+pub fn compile_reduction(
+    source: &str,
+    key: Format,
+    value: Format,
+    aggregate: Format,
+    windowed: bool,
+) -> Result<Arc<dyn Reduction>, CompileError> {
+    check_size(source)?;
+    Ok(Arc::new(cel::Maker::compile(source, Scope { key, value, windowed, aggregate: Some(aggregate) })?))
+}
+
+fn check_size(source: &str) -> Result<(), CompileError> {
+    let too_large =
+        |message: String| CompileError { offset: 0, length: 0, message, help: "move it into a plugin".to_owned() };
+    if source.len() > EXPRESSION_BYTES_MAX {
+        let message = format!("this expression has {} bytes; {EXPRESSION_BYTES_MAX} are the most", source.len());
+        return Err(too_large(message));
+    }
+    // Parser and evaluation descend by recursion, and each of these may be a level.
+    let signs = source.bytes().filter(|byte| b".([{?!+-*/%=<>&|".contains(byte)).count();
+    if signs + source.matches("in").count() > OPERATORS_MAX {
+        return Err(too_large(format!("this expression has more than {OPERATORS_MAX} dots, brackets and operators")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod mapping_tests;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::cel::Cel;
-use super::{Expression, compile};
+use super::{Expression, Scope, compile, compile_mapping};
 use crate::record::{RecordBatch, Rows};
 use crate::topology::Format;
 
@@ -15,13 +15,18 @@ fn rows(key: Option<&[u8]>, value: Option<&[u8]>, headers: Headers<'_>) -> Rows 
     Rows::from_batch(batch)
 }
 
+fn scope(key: Format, value: Format) -> Scope {
+    Scope { key, value, windowed: false, aggregate: None }
+}
+
 fn on_json(source: &str, value: &str) -> Result<bool, String> {
-    let expression = compile(source, Format::String, Format::Json).unwrap_or_else(|error| panic!("{source}: {error}"));
+    let expression =
+        compile(source, Format::String, Format::Json, false).unwrap_or_else(|error| panic!("{source}: {error}"));
     expression.matches(&rows(Some(b"k1"), Some(value.as_bytes()), &[]), 0).map_err(|error| error.to_string())
 }
 
 fn mistake(source: &str) -> (usize, String, String) {
-    let error = compile(source, Format::Bytes, Format::Json).unwrap_err();
+    let error = compile(source, Format::Bytes, Format::Json, false).unwrap_err();
     (error.offset, error.message, error.help)
 }
 
@@ -100,7 +105,7 @@ fn a_failure_says_what_and_names_no_value_of_the_row() {
 #[test]
 fn a_tombstone_is_null_and_has_no_fields() {
     let tombstone = rows(None, None, &[]);
-    let matches = |source| compile(source, Format::Json, Format::Json).unwrap().matches(&tombstone, 0);
+    let matches = |source| compile(source, Format::Json, Format::Json, false).unwrap().matches(&tombstone, 0);
     assert_eq!(matches("value == null && key == null"), Ok(true));
     assert_eq!(matches("value != null && value.state == 'CREATED'"), Ok(false));
     assert_eq!(matches("value.state == 'CREATED'").unwrap_err().code, "weir.expression");
@@ -109,11 +114,11 @@ fn a_tombstone_is_null_and_has_no_fields() {
 #[test]
 fn only_the_parts_that_are_named_are_decoded() {
     let broken = rows(Some(b"\xff"), Some(b"{"), &[(b"trace", Some(b"on")), (b"trace", Some(b"off"))]);
-    let matches = |source| compile(source, Format::String, Format::Json).unwrap().matches(&broken, 0);
+    let matches = |source| compile(source, Format::String, Format::Json, false).unwrap().matches(&broken, 0);
     assert_eq!(matches("timestamp > 0 && headers.trace == 'off'"), Ok(true));
     assert_eq!(matches("key == 'x'").unwrap_err().to_string(), "weir.decode: the key is not UTF-8 from byte 0");
     assert_eq!(matches("timestamp > 0 || value.x == 1").unwrap_err().code, "weir.decode");
-    let bytes = compile("value == b'{' && key.size() == 1", Format::Bytes, Format::Bytes).unwrap();
+    let bytes = compile("value == b'{' && key.size() == 1", Format::Bytes, Format::Bytes, false).unwrap();
     assert_eq!(bytes.matches(&broken, 0), Ok(true));
 }
 
@@ -137,7 +142,12 @@ fn mistakes_are_found_before_a_row_is_and_point_at_their_place() {
         ("value.lines.all(line, lien.n > 1)", 22, "there is no variable `lien`", "did you mean `line`?"),
         ("key.id == 1", 0, "`key` is not JSON and has no fields", "write `key: json` where the topic is declared"),
         ("value.x + 1", 0, "this is neither true nor false", "compare it with something"),
-        ("value.x == {'a': 1}", 11, "maps cannot be written in an expression", "compare the fields one by one"),
+        (
+            "value.x == {'a': 1}",
+            11,
+            "a map can be written only where it is the result",
+            "compare the fields one by one",
+        ),
     ] {
         assert_eq!(mistake(source), (offset, message.to_owned(), help.to_owned()), "{source}");
     }
@@ -216,7 +226,7 @@ proptest! {
 
     #[test]
     fn the_fast_way_agrees_with_the_general_one(source in tests(), value in values()) {
-        let general = Cel::compile(&source, Format::Bytes, Format::Json).unwrap();
+        let general = Cel::predicate(&source, scope(Format::Bytes, Format::Json)).unwrap();
         let fast = general.test().expect("the fast way takes it");
         let slow = general.matches(&rows(None, Some(value.as_bytes()), &[]), 0);
         if let Some(passes) = fast.matches(value.as_bytes()) {
@@ -233,15 +243,15 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_compiler_panic(source in "[a-z0-9 .()\\[\\]{}<>=!&|?:'\"+*/%,\\\\`é@#\n-]{0,40}") {
-        let _ = compile(&source, Format::Json, Format::Json);
+        let _ = compile(&source, Format::Json, Format::Json, false);
     }
 
     #[test]
     fn no_words_make_the_compiler_panic(words in prop::collection::vec(prop::sample::select(vec![
         "value", ".a", "==", "1", "'x'", "has(", "(", ")", "all(", ",", "x", "&&", "!", "[", "]", "{", "}", "?", ":", "in", ".map(", "é", "-", "b'", "size", "key.", "`a`",
     ]), 0..14)) {
-        let _ = compile(&words.concat(), Format::Json, Format::Json);
-        let _ = compile(&words.join(" "), Format::Json, Format::Json);
+        let _ = compile(&words.concat(), Format::Json, Format::Json, false);
+        let _ = compile(&words.join(" "), Format::Json, Format::Json, false);
     }
 }
 
@@ -266,10 +276,14 @@ fn a_deep_expression_is_refused_or_computed_and_never_overflows_the_stack() {
             format!("true{}", "?true:true".repeat(depth)),
             format!("value.a{} == 1", ".size()".repeat(depth)),
             format!("1{}", " in 1".repeat(depth)),
+            format!("{}value.a{}", "{'a':".repeat(depth), "}".repeat(depth)),
             "x".repeat(super::EXPRESSION_BYTES_MAX + 1),
         ] {
-            if let Ok(expression) = compile(&source, Format::Json, Format::Json) {
+            if let Ok(expression) = compile(&source, Format::Json, Format::Json, false) {
                 let _ = expression.matches(&rows(None, Some(br#"{"a":1}"#), &[]), 0);
+            }
+            if let Ok(mapping) = compile_mapping(&source, Format::Json, Format::Json, false) {
+                let _ = mapping.evaluate(&rows(None, Some(br#"{"a":1}"#), &[]), 0);
             }
         }
     }
@@ -283,8 +297,8 @@ fn a_pattern_that_is_none_is_found_before_a_row_is() {
 }
 
 fn compiled(source: &str) -> (Arc<dyn Expression>, Cel) {
-    let general = Cel::compile(source, Format::String, Format::Json).unwrap();
-    (compile(source, Format::String, Format::Json).unwrap(), general)
+    let general = Cel::predicate(source, scope(Format::String, Format::Json)).unwrap();
+    (compile(source, Format::String, Format::Json, false).unwrap(), general)
 }
 
 /// This thread's time on a CPU: what a busy machine does beside it counts for little.

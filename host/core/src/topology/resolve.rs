@@ -273,7 +273,7 @@ impl<'a> Resolver<'a> {
 
     /// `source` compiled. After a mistake the formats are not known; it is checked as JSON, which allows most.
     fn expression(&mut self, source: &Name, (key, value): Formats) -> Option<Arc<dyn Expression>> {
-        match compile(&source.text, key.unwrap_or(Format::Json), value.unwrap_or(Format::Json)) {
+        match compile(&source.text, key.unwrap_or(Format::Json), value.unwrap_or(Format::Json), false) {
             Ok(expression) => Some(expression),
             Err(error) => {
                 let span = self.place(source, error.offset, error.length);

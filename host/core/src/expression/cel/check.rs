@@ -1,13 +1,19 @@
 //! What can be known of an expression before it meets a row.
 
+use std::collections::BTreeSet;
+
 use ::cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
 use ::cel::{Context, ParseErrors, Program};
 
-use super::Reads;
-use crate::expression::CompileError;
+use super::{Reads, shape};
+use crate::expression::{CompileError, Scope};
 use crate::topology::{Format, did_you_mean};
 
+/// Variables of every expression.
 const VARIABLES: [&str; 4] = ["key", "value", "timestamp", "headers"];
+
+/// Fields of `window`.
+const WINDOW: [&str; 2] = ["start", "end"];
 
 /// Names of types, as `type(value.x) == int` has them.
 const TYPES: [&str; 10] = ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
@@ -15,20 +21,11 @@ const TYPES: [&str; 10] = ["bool", "bytes", "double", "int", "list", "map", "nul
 /// Macros are gone by now, but a name near to one is worth a suggestion.
 const MACROS: [&str; 6] = ["all", "exists", "exists_one", "filter", "has", "map"];
 
-const FUNCTIONS: [&str; 13] = [
-    "bool",
-    "bytes",
-    "contains",
-    "double",
-    "dyn",
-    "endsWith",
-    "int",
-    "matches",
-    "size",
-    "startsWith",
-    "string",
-    "type",
-    "uint",
+#[rustfmt::skip]
+pub(in crate::expression) const FUNCTIONS: [&str; 23] = [
+    "bool", "bytes", "charAt", "contains", "double", "dyn", "endsWith", "indexOf", "int", "join", "lastIndexOf",
+    "lowerAscii", "matches", "replace", "size", "split", "startsWith", "string", "substring", "trim", "type", "uint",
+    "upperAscii",
 ];
 
 /// Operators, as the crate names them and as people write them.
@@ -99,33 +96,83 @@ fn byte_offset(source: &str, (line, column): (isize, isize)) -> usize {
     source[start..].char_indices().nth(column).map_or(source.len(), |(at, _)| start + at)
 }
 
-/// Which parts of a row `program` reads.
+/// Which parts of a row `program` reads, which is to be true or false.
 ///
 /// # Errors
 /// [`CompileError`] for the first name that does not exist, or what can never be computed.
-pub(super) fn check(source: &str, program: &Program, key: Format, value: Format) -> Result<Reads, CompileError> {
-    let mut checker = Checker { source, program, key, value, reads: Reads::default(), locals: Vec::new() };
+pub(super) fn predicate(source: &str, program: &Program, scope: Scope) -> Result<Reads, CompileError> {
+    let mut checker = Checker { source, program, scope, reads: Reads::default(), locals: Vec::new() };
     checker.expression(program.expression())?;
     checker.truth(program.expression())?;
+    Ok(checker.reads)
+}
+
+/// The same of one that is to be a value.
+///
+/// # Errors
+/// [`CompileError`], likewise.
+pub(super) fn value(source: &str, program: &Program, scope: Scope) -> Result<Reads, CompileError> {
+    let mut checker = Checker { source, program, scope, reads: Reads::default(), locals: Vec::new() };
+    checker.result(program.expression())?;
     Ok(checker.reads)
 }
 
 struct Checker<'a> {
     source: &'a str,
     program: &'a Program,
-    key: Format,
-    value: Format,
+    scope: Scope,
     reads: Reads,
     /// Variables of the macros around, such as `item` of `list.all(item, …)`.
     locals: Vec<&'a str>,
 }
 
 impl<'a> Checker<'a> {
+    /// What is the result, or a part of it: here maps can be written.
+    fn result(&mut self, at: &'a IdedExpr) -> Result<(), CompileError> {
+        match &at.expr {
+            Expr::Map(map) => {
+                let mut names = BTreeSet::new();
+                for entry in &map.entries {
+                    let Some((name, value)) = shape::field(&entry.expr) else {
+                        let message = "the names in a map must be text";
+                        return Err(self.error(
+                            at,
+                            "",
+                            message,
+                            "put them in quotes, such as `{'price': value.price}`",
+                        ));
+                    };
+                    if !names.insert(name) {
+                        let message = format!("this map has two fields `{name}`");
+                        return Err(self.error(value, "", &message, "rename one of them"));
+                    }
+                    self.result(value)?;
+                }
+                Ok(())
+            }
+            Expr::List(list) => list.elements.iter().try_for_each(|element| self.result(element)),
+            Expr::Call(call) => match shape::choice(call) {
+                Some([condition, yes, no]) => {
+                    self.expression(condition)?;
+                    self.result(yes)?;
+                    self.result(no)
+                }
+                None => self.expression(at),
+            },
+            Expr::Ident(name) if TYPES.contains(&name.as_str()) => {
+                let message = format!("`{name}` is a type, not a value");
+                Err(self.error(at, name, &message, &format!("a field of the value is `value.{name}`")))
+            }
+            _ => self.expression(at),
+        }
+    }
+
     fn expression(&mut self, at: &'a IdedExpr) -> Result<(), CompileError> {
         match &at.expr {
             Expr::Literal(_) => Ok(()),
             Expr::Ident(name) => self.variable(at, name),
             Expr::Select(select) => {
+                self.has_field(&select.operand, &select.field)?;
                 self.has_fields(&select.operand)?;
                 self.expression(&select.operand)
             }
@@ -133,22 +180,37 @@ impl<'a> Checker<'a> {
             Expr::Call(call) => self.call(at, call),
             Expr::Comprehension(comprehension) => self.comprehension(comprehension),
             Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => {
-                Err(self.error(at, "", "maps cannot be written in an expression", "compare the fields one by one"))
+                let message = "a map can be written only where it is the result";
+                Err(self.error(at, "", message, "compare the fields one by one"))
             }
         }
     }
 
     fn variable(&mut self, at: &IdedExpr, name: &str) -> Result<(), CompileError> {
+        let local = self.locals.contains(&name);
         match name {
             "key" => self.reads.key = true,
             "value" => self.reads.value = true,
             "timestamp" => self.reads.timestamp = true,
             "headers" => self.reads.headers = true,
-            _ if self.locals.contains(&name) || TYPES.contains(&name) => {}
+            "window" if self.scope.windowed => self.reads.window = true,
+            "aggregate" if self.scope.aggregate.is_some() => self.reads.aggregate = true,
+            _ if local || TYPES.contains(&name) => {}
+            "window" if !local => {
+                let help = "`window.start` and `window.end` are there after an aggregate with `window:`";
+                return Err(self.error(at, name, "rows have no window here", help));
+            }
+            "aggregate" if !local => {
+                let help = "`aggregate`, what there is so far, is there in `reduce` alone";
+                return Err(self.error(at, name, "there is no `aggregate` here", help));
+            }
             _ => {
-                let guess = did_you_mean(name, VARIABLES.into_iter().chain(self.locals.iter().copied()));
+                let mut known = VARIABLES.to_vec();
+                known.extend(self.scope.windowed.then_some("window"));
+                known.extend(self.scope.aggregate.map(|_| "aggregate"));
+                let guess = did_you_mean(name, known.iter().chain(&self.locals).copied());
                 let help = guess.unwrap_or_else(|| {
-                    format!("a field of the value is `value.{name}`; there are {}", VARIABLES.join(", "))
+                    format!("a field of the value is `value.{name}`; there are {}", known.join(", "))
                 });
                 return Err(self.error(at, name, &format!("there is no variable `{name}`"), &help));
             }
@@ -203,17 +265,33 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
+    /// Refuses fields that `window` does not have.
+    fn has_field(&self, at: &IdedExpr, field: &str) -> Result<(), CompileError> {
+        match &at.expr {
+            Expr::Ident(name) if name == "window" && !self.locals.contains(&"window") && self.scope.windowed => {
+                if WINDOW.contains(&field) {
+                    return Ok(());
+                }
+                let message = format!("a window has no `{field}`");
+                Err(self.error(at, name, &message, "there are `window.start` and `window.end`"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses fields of a key or value whose format has none: formats are bytes unless the file says more.
     fn has_fields(&self, at: &IdedExpr) -> Result<(), CompileError> {
         let Expr::Ident(name) = &at.expr else { return Ok(()) };
         let format = match name.as_str() {
-            "key" if !self.locals.contains(&"key") => self.key,
-            "value" if !self.locals.contains(&"value") => self.value,
+            "key" if !self.locals.contains(&"key") => self.scope.key,
+            "value" if !self.locals.contains(&"value") => self.scope.value,
+            "aggregate" if !self.locals.contains(&"aggregate") => self.scope.aggregate.unwrap_or(Format::Json),
             "timestamp" => Format::Bytes,
             _ => return Ok(()),
         };
         let help = match name.as_str() {
             "timestamp" => "it is a number: milliseconds since 1970".to_owned(),
+            "aggregate" => "it has the format of the values".to_owned(),
             _ => format!("write `{name}: json` where the topic is declared"),
         };
         match format {
@@ -228,7 +306,9 @@ impl<'a> Checker<'a> {
         let other = match &at.expr {
             Expr::Literal(LiteralValue::Boolean(_)) => false,
             Expr::Literal(_) | Expr::List(_) => true,
-            Expr::Ident(name) => matches!(name.as_str(), "timestamp" | "headers") || TYPES.contains(&name.as_str()),
+            Expr::Ident(name) => {
+                matches!(name.as_str(), "timestamp" | "headers" | "window") || TYPES.contains(&name.as_str())
+            }
             Expr::Call(call) => number.contains(&call.func_name.as_str()) || call.func_name == "size",
             _ => false,
         };

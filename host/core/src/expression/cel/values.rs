@@ -14,6 +14,9 @@ use ::cel::common::types::{
 use ::cel::common::value::{CowVal, StaticVal, Val};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use super::shape::Failure;
+use crate::expression::{Datum, json};
+
 type Boxed = Box<dyn Val + 'static>;
 
 pub(super) fn bytes(bytes: &[u8]) -> Boxed {
@@ -45,6 +48,62 @@ pub(super) fn headers<'a>(headers: impl std::iter::Iterator<Item = (&'a [u8], Op
         Some((std::str::from_utf8(name).ok()?.to_owned(), value))
     });
     Box::new(Object::new(fields.collect()))
+}
+
+/// Start and end in milliseconds since 1970 UTC.
+pub(super) fn window(window: Option<(i64, i64)>) -> Boxed {
+    let Some((start, end)) = window else { return Box::new(CelNull) };
+    let fields: [(String, Boxed); 2] =
+        [("start".to_owned(), Box::new(CelInt::from(start))), ("end".to_owned(), Box::new(CelInt::from(end)))];
+    Box::new(Object::new(fields.into()))
+}
+
+/// What a value of the language is outside of it.
+pub(super) fn datum(value: &dyn Val) -> Result<Datum, Failure> {
+    if let Some(number) = value.downcast_ref::<CelInt>() {
+        return Ok(Datum::Int(*number.inner()));
+    }
+    if let Some(number) = value.downcast_ref::<CelDouble>() {
+        return Datum::from_f64(*number.inner()).ok_or(Failure::NoValue("the result is infinite or no number"));
+    }
+    if let Some(text) = value.downcast_ref::<CelString<'_>>() {
+        return Ok(Datum::Text(text.inner().to_owned()));
+    }
+    if value.downcast_ref::<CelNull>().is_some() {
+        return Ok(Datum::Null);
+    }
+    if let Some(truth) = value.downcast_ref::<CelBool>() {
+        return Ok(Datum::Bool(*truth.inner()));
+    }
+    if let Some(number) = value.downcast_ref::<CelUInt>() {
+        return Ok(Datum::from_u64(*number.inner()));
+    }
+    if let Some(bytes) = value.downcast_ref::<CelBytes<'_>>() {
+        return Ok(Datum::Bytes(bytes.inner().to_vec()));
+    }
+    let mut text = String::new();
+    write(value, &mut text)?;
+    Ok(Datum::Json(text))
+}
+
+/// The same as JSON text.
+pub(super) fn write(value: &dyn Val, out: &mut String) -> Result<(), Failure> {
+    if let Some(object) = value.downcast_ref::<Object>() {
+        let fields = object.names.iter().map(CelString::inner).zip(&object.values);
+        return json::object(out, fields, |value, out| write(value.as_ref(), out));
+    }
+    if let Some(list) = value.downcast_ref::<CelList<'_>>() {
+        return json::list(out, list.inner(), |value, out| write(value.as_ref(), out));
+    }
+    if !is_scalar(value) {
+        return Err(Failure::NoValue("a type is no value"));
+    }
+    json::datum(&datum(value)?, out).ok_or(Failure::NoValue("bytes are not JSON: `string(…)` makes text of them"))
+}
+
+fn is_scalar(value: &dyn Val) -> bool {
+    let name = value.get_type().name();
+    ["int", "double", "string", "null_type", "bool", "uint", "bytes"].contains(&name)
 }
 
 /// A JSON object, in the order of its names. Only ever equal to another one.
