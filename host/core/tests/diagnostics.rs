@@ -1,11 +1,12 @@
 //! What a mistake in a topology file is answered: each `diagnostics/NAME.yaml` with `NAME.stderr` beside it.
 //! `UPDATE=1 cargo test --release -p weir-core --test diagnostics` rewrites the answers; read the difference before you commit it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use weir_core::topology::{Diagnostics, NodeKind, Severity, check, parse};
+use weir_core::topology::{Diagnostics, NodeKind, Severity, StoreIndex, check, parse};
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics");
@@ -49,6 +50,38 @@ nodes:
   rest:       { from: sizes.other, sink: order-validations }
   audit:      { source: [audit] }
   audited:    { from: audit, process: { plugin: ./audit.wasm } }
+"#;
+
+/// Each kind of node and store.
+const STOCKS: &str = r#"application: stock-stats
+topics:
+  trades: { key: string, value: json, partitions: 4 }
+  stats:  { key: string, value: json, partitions: 4 }
+  late-trades: { key: string, value: json }
+stores:
+  low:     { kind: window, retention: 1h }
+  totals:  { kind: key-value, in: memory, changelog: false }
+  seen:    { kind: key-value, ttl: 1h }
+nodes:
+  trades:  { source: { topic: trades, timestamp: value.time } }
+  mapped:  { from: trades, map: { key: value.ticker, value: '{"price": value.price}' } }
+  by-x:    { from: trades, key-by: value.ticker }
+  shuffled: { from: by-x, repartition: by-ticker }
+  counted: { from: shuffled, aggregate: count, store: totals, emit: update }
+  stats:   { from: shuffled, window: { hopping: 5s, advance: 1s, grace: 2s }, store: low,
+             aggregate: { trades: count, low: { min: value.price }, average: { avg: value.price } } }
+  total:   { from: mapped, aggregate: { sum: value.price }, repartition: { name: by-total, partitions: 2 } }
+  kept:    { from: shuffled, aggregate: { reduce: 'aggregate.price > value.price ? aggregate : value' }, repartition: by-kept }
+  mine:    { from: shuffled, aggregate: { plugin: my-aggregator, config: { a: 1 } }, window: { session: 5s, grace: 1s } }
+  held:    { from: stats, suppress: { until: close, rows-max: 100000, bytes-max: 64MB, when-full: fail } }
+  held2:    { from: mine, suppress: { until: close } }
+  held3:    { from: mine, suppress: { until: 10s, when-full: emit-early } }
+  late:    { from: stats.late, sink: late-trades }
+  general: { from: shuffled, process: { plugin: p, config: {}, stores: [totals, seen], timers: true, keeps-key: true } }
+  start:   { from: held, map: { value: '{"start": window.start, "v": value}' } }
+  out:     { from: start, sink: stats }
+  out2:     { from: held2, sink: stats }
+  out3:     { from: held3, sink: stats }
 "#;
 
 #[test]
@@ -97,7 +130,13 @@ fn holds(text: &str) -> Result<(), TestCaseError> {
             topology.subtopologies.iter().map(|part| part.nodes.len()).sum::<usize>(),
             topology.nodes.len()
         );
-        prop_assert!(topology.subtopologies.iter().all(|part| part.sources.len() == 1 && !part.topics.is_empty()));
+        prop_assert!(topology.subtopologies.iter().all(|part| !part.sources.is_empty() && !part.topics.is_empty()));
+        for (index, store) in topology.stores.iter().enumerate() {
+            let users = topology.subtopologies.iter().filter(|part| part.stores.contains(&StoreIndex(index))).count();
+            prop_assert!(users <= 1 && (users == 1 || store.changelog.is_none()), "{}", store.name);
+        }
+        let names: BTreeSet<_> = topology.topics.iter().map(|topic| &topic.name).collect();
+        prop_assert_eq!(names.len(), topology.topics.len());
     }
     Ok(())
 }
@@ -112,9 +151,10 @@ proptest! {
 
     #[test]
     fn no_slip_makes_the_parser_panic(
+        base in prop::sample::select(vec![ORDERS, STOCKS]),
         slips in prop::collection::vec((any::<prop::sample::Index>(), 0usize..12, "[a-z:{}\\[\\],.'\"#&*!|>é \t\r\n-]{0,3}"), 1..4),
     ) {
-        let mut text = ORDERS.to_owned();
+        let mut text = base.to_owned();
         for (at, length, new) in slips {
             let start = text.floor_char_boundary(at.index(text.len() + 1));
             let end = text.floor_char_boundary(start + length).max(start);
@@ -125,11 +165,13 @@ proptest! {
 
     #[test]
     fn no_exchange_of_words_makes_the_parser_panic(
+        base in prop::sample::select(vec![ORDERS, STOCKS]),
         swaps in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..6),
     ) {
-        let mut words: Vec<&str> = ORDERS.split_inclusive(' ').collect();
+        let mut words: Vec<&str> = base.split_inclusive(' ').collect();
         for (a, b) in swaps {
-            words[a.index(ORDERS.split_inclusive(' ').count())] = words[b.index(words.len())];
+            let to = a.index(words.len());
+            words[to] = words[b.index(words.len())];
         }
         holds(&words.concat())?;
     }

@@ -1,0 +1,124 @@
+//! What each node does.
+
+use std::collections::BTreeMap;
+
+use super::super::model::{Branch, Node, NodeKind, NodeName, PluginRef, Source, TopicIndex};
+use super::super::read::{RawKind, RawMap, RawNode, RawTopic};
+use super::super::yaml::Name;
+use super::super::{Format, Map, PORT_LATE};
+use super::stores::{StoreUse, Stores};
+use super::{Flow, Resolver};
+
+impl<'a> Resolver<'a> {
+    /// The nodes in file order, made in `order` since what comes out of a node depends on what goes in.
+    pub(super) fn nodes(&mut self, order: &[usize], stores: &Stores) -> Vec<Node> {
+        let mut flows = vec![(Flow::default(), Flow::default()); self.raw.len()];
+        let mut kinds: BTreeMap<usize, NodeKind> = BTreeMap::new();
+        let rest = (0..self.raw.len()).filter(|node| !order.contains(node));
+        for index in order.iter().copied().chain(rest) {
+            let input = self.flow_into(index, &flows);
+            let (kind, output) = self.kind(index, input, &stores.of_nodes[index]);
+            flows[index] = (input, output);
+            kinds.extend(kind.map(|kind| (index, kind)));
+        }
+        let nodes = self.raw.iter().enumerate().map(|(index, node)| Node {
+            name: NodeName::from(node.name.text.as_str()),
+            kind: kinds.remove(&index).unwrap_or(NodeKind::Source(Source::default())),
+            input: self.inputs[index].clone(),
+            children: Vec::new(),
+            on_error: node.on_error,
+            subtopology: 0,
+        });
+        nodes.collect()
+    }
+
+    /// `flows`: what goes into each node, and what comes out.
+    fn flow_into(&self, index: usize, flows: &[(Flow, Flow)]) -> Flow {
+        if let RawKind::Repartition(_) = self.raw[index].kind {
+            // A topic carries no windows.
+            return index.checked_sub(1).map_or(Flow::default(), |write| Flow { closes_ms: None, ..flows[write].0 });
+        }
+        let Some(input) = &self.inputs[index] else { return Flow::default() };
+        let (before, after) = flows[input.node.0];
+        let late = input.port == PORT_LATE && matches!(self.raw[input.node.0].kind, RawKind::Aggregate(_));
+        if late { before } else { after }
+    }
+
+    fn kind(&mut self, index: usize, input: Flow, stores: &StoreUse) -> (Option<NodeKind>, Flow) {
+        let node: &'a RawNode = &self.raw[index];
+        let name = &node.name.text;
+        match &node.kind {
+            RawKind::Bad => (None, Flow::default()),
+            RawKind::Source { topics, timestamp } => self.source(name, topics, timestamp.as_ref()),
+            RawKind::Filter(source) => (self.expression(source, input).map(NodeKind::Filter), input),
+            RawKind::Branch(cases) => {
+                let branches = cases.iter().map(|(case, when)| Branch {
+                    name: case.text.clone(),
+                    when: when.as_ref().and_then(|when| self.expression(when, input)),
+                });
+                (Some(NodeKind::Branch(branches.collect())), input)
+            }
+            RawKind::Map(map) => self.map(map, input),
+            RawKind::Process(process) => {
+                let plugin = PluginRef {
+                    plugin: process.plugin.text.clone(),
+                    config: process.config.clone(),
+                    stores: stores.plugin.clone(),
+                    timers: stores.timers,
+                    span: process.plugin.span,
+                };
+                // A plugin hands on what came in unless the file says what it makes of it; what it makes has no windows.
+                let (key, value) = (process.key.or(input.key), process.value.or(input.value));
+                (Some(NodeKind::Process(plugin)), Flow { key, value, closes_ms: None })
+            }
+            RawKind::RepartitionWrite { .. } => {
+                let topic = self.written.get(&index).copied();
+                if let Some(topic) = topic {
+                    let topic = &mut self.topics[topic.0];
+                    topic.key = input.key.unwrap_or(Format::Bytes);
+                    topic.value = input.value.unwrap_or(Format::Bytes);
+                }
+                (topic.map(NodeKind::Sink), input)
+            }
+            RawKind::Repartition(_) => {
+                let topic = index.checked_sub(1).and_then(|write| self.written.get(&write).copied());
+                let source = topic.map(|topic| Source { topics: vec![topic], timestamp: None });
+                (source.map(NodeKind::Source), input)
+            }
+            RawKind::Aggregate(aggregate) => self.aggregate(aggregate, input, stores.own),
+            RawKind::Suppress(suppress) => self.suppress(name, suppress, input, stores.own),
+            RawKind::Sink(topic) => (self.topic(name, "writes", topic).map(NodeKind::Sink), Flow::default()),
+        }
+    }
+
+    fn source(&mut self, name: &str, topics: &[Name], timestamp: Option<&Name>) -> (Option<NodeKind>, Flow) {
+        let topics: Vec<TopicIndex> = topics.iter().filter_map(|topic| self.topic(name, "reads", topic)).collect();
+        let one = |format: fn(&RawTopic) -> Format| {
+            let mut formats = topics.iter().map(|topic| format(&self.file.topics[topic.0]));
+            let first = formats.next()?;
+            // Rows of several formats have bytes in common.
+            Some(if formats.all(|other| other == first) { first } else { Format::Bytes })
+        };
+        let flow = Flow { key: one(|topic| topic.key), value: one(|topic| topic.value), closes_ms: None };
+        let timestamp = timestamp.and_then(|source| self.mapping(source, flow));
+        (Some(NodeKind::Source(Source { topics, timestamp })), flow)
+    }
+
+    fn map(&mut self, map: &RawMap, input: Flow) -> (Option<NodeKind>, Flow) {
+        let key = map.key.as_ref().map(|source| self.mapping(source, input));
+        let value = map.value.as_ref().map(|source| self.mapping(source, input));
+        // Text is a key as it is; as a value it is JSON text, in quotes.
+        let output = Flow {
+            key: if key.is_some() { Some(map.key_format.unwrap_or(Format::String)) } else { input.key },
+            value: if value.is_some() { Some(map.value_format.unwrap_or(Format::Json)) } else { input.value },
+            closes_ms: input.closes_ms,
+        };
+        let kind = NodeKind::Map(Map {
+            key: key.flatten(),
+            key_format: output.key.unwrap_or(Format::Bytes),
+            value: value.flatten(),
+            value_format: output.value.unwrap_or(Format::Bytes),
+        });
+        (Some(kind), output)
+    }
+}

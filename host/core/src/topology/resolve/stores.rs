@@ -1,0 +1,249 @@
+//! What each node keeps: stores that the file declares, and those that a node keeps for itself.
+
+use std::collections::BTreeMap;
+
+use super::super::read::{RawAggregate, RawKind, RawStoreKind, Time};
+use super::super::yaml::Name;
+use super::super::{Span, Store, StoreIndex, StoreKind, WindowKind, did_you_mean};
+use super::Resolver;
+
+/// The stores of a topology and who uses them.
+#[derive(Debug, Default)]
+pub(super) struct Stores {
+    /// Declared ones first, in file order.
+    pub stores: Vec<Store>,
+    /// Of each store: its nodes, in file order.
+    pub users: Vec<Vec<usize>>,
+    /// Of each node.
+    pub of_nodes: Vec<StoreUse>,
+}
+
+/// The stores of a node.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StoreUse {
+    /// Of an aggregate or a suppress.
+    pub own: Option<StoreIndex>,
+    /// Of a plugin, by its names for them.
+    pub plugin: Vec<(String, StoreIndex)>,
+    pub timers: Option<StoreIndex>,
+}
+
+/// The kind of store that an aggregate wants, with the least retention.
+fn wanted(aggregate: &RawAggregate) -> StoreKind {
+    let Some(window) = aggregate.window else {
+        return StoreKind::KeyValue { ttl_ms: None };
+    };
+    match window.kind {
+        WindowKind::Hopping { size_ms, .. } => StoreKind::Window { retention_ms: size_ms + window.grace_ms },
+        // A row looks back for windows that ended just before its own begins.
+        WindowKind::Sliding { difference_ms } => {
+            StoreKind::Window { retention_ms: 2 * difference_ms + window.grace_ms }
+        }
+        WindowKind::Session { gap_ms } => StoreKind::Session { retention_ms: gap_ms + window.grace_ms },
+    }
+}
+
+impl Resolver<'_> {
+    pub(super) fn stores(&mut self) -> Stores {
+        let mut stores = Stores { of_nodes: vec![StoreUse::default(); self.raw.len()], ..Stores::default() };
+        for store in &self.file.stores {
+            let kind = match store.kind {
+                RawStoreKind::KeyValue { ttl } => StoreKind::KeyValue { ttl_ms: ttl.map(|ttl| ttl.ms) },
+                RawStoreKind::Window { retention } => StoreKind::Window { retention_ms: milliseconds(retention) },
+                RawStoreKind::Session { retention } => StoreKind::Session { retention_ms: milliseconds(retention) },
+                RawStoreKind::Bad => StoreKind::KeyValue { ttl_ms: None },
+            };
+            stores.add(&store.name.text, kind, store.in_memory, store.name.span);
+        }
+        let mut aggregates: BTreeMap<StoreIndex, usize> = BTreeMap::new();
+        for (index, node) in self.raw.iter().enumerate() {
+            let name = &node.name;
+            match &node.kind {
+                RawKind::Aggregate(aggregate) => {
+                    let Some(store) = self.aggregate_store(index, aggregate, &mut stores) else { continue };
+                    stores.of_nodes[index].own = Some(store);
+                    if let Some(other) = aggregates.insert(store, index) {
+                        let message = format!(
+                            "aggregates `{}` and `{}` would write over each other's results in store `{}`",
+                            self.raw[other].name.text, name.text, stores.stores[store.0].name
+                        );
+                        let span = aggregate.store.as_ref().map_or(name.span, |store| store.span);
+                        self.diagnostics.error(span, message, "give each a store of its own");
+                    }
+                }
+                RawKind::Suppress(_) => {
+                    stores.of_nodes[index].own =
+                        self.own_store(index, "suppressed", StoreKind::Suppressed, true, &mut stores);
+                }
+                RawKind::Process(process) => {
+                    for (plugin, store) in &process.stores {
+                        let found = self.named_store(index, store, &mut stores);
+                        stores.of_nodes[index].plugin.extend(found.map(|found| (plugin.text.clone(), found)));
+                    }
+                    if process.timers {
+                        stores.of_nodes[index].timers =
+                            self.own_store(index, "timers", StoreKind::Timers, false, &mut stores);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.retentions_are_known(&stores);
+        for (store, users) in stores.stores.iter_mut().zip(&stores.users) {
+            store.row_at_a_time = users.len() > 1 || matches!(store.kind, StoreKind::KeyValue { ttl_ms: Some(_) });
+        }
+        stores
+    }
+
+    fn aggregate_store(&mut self, index: usize, aggregate: &RawAggregate, stores: &mut Stores) -> Option<StoreIndex> {
+        let node = &self.raw[index].name;
+        let wanted = wanted(aggregate);
+        let Some(name) = &aggregate.store else {
+            if stores.find(&node.text).is_some() {
+                let message = format!("node `{}` keeps a store of its own name, and `stores:` declares one", node.text);
+                let help = format!("add `store: {}` to keep results in it, or rename it", node.text);
+                self.diagnostics.error(node.span, message, help);
+                return None;
+            }
+            let store = stores.add(&node.text, wanted, false, node.span);
+            stores.users[store.0].push(index);
+            return Some(store);
+        };
+        let store = self.named_store(index, name, stores)?;
+        let raw = &self.file.stores[store.0];
+        match (raw.kind, wanted, &mut stores.stores[store.0].kind) {
+            (RawStoreKind::Bad, ..) | (RawStoreKind::KeyValue { .. }, StoreKind::KeyValue { .. }, _) => {}
+            (
+                RawStoreKind::Window { retention },
+                StoreKind::Window { retention_ms: least },
+                StoreKind::Window { retention_ms },
+            )
+            | (
+                RawStoreKind::Session { retention },
+                StoreKind::Session { retention_ms: least },
+                StoreKind::Session { retention_ms },
+            ) => match retention {
+                None => *retention_ms = least.max(*retention_ms),
+                Some(retention) if retention.ms < least => {
+                    let message = format!(
+                        "store `{}` forgets rows that node `{}` still needs: size and grace of its window want {}",
+                        raw.name.text,
+                        node.text,
+                        shown(least)
+                    );
+                    self.diagnostics.error(
+                        retention.span,
+                        message,
+                        format!("write `retention: {}`, or more", shown(least)),
+                    );
+                }
+                Some(_) => {}
+            },
+            (_, wanted, is) => {
+                let message =
+                    format!("node `{}` needs a store of kind {wanted}; `{}` is {is}", node.text, raw.name.text);
+                let help = format!("declare another, `{{ kind: {wanted} }}`, or leave `store:` out");
+                self.diagnostics.error(name.span, message, help);
+                return None;
+            }
+        }
+        Some(store)
+    }
+
+    /// The declared store `name`, which node `index` uses.
+    fn named_store(&mut self, index: usize, name: &Name, stores: &mut Stores) -> Option<StoreIndex> {
+        let Some(at) = self.file.stores.iter().position(|store| store.name.text == name.text) else {
+            let known = self.file.stores.iter().map(|store| store.name.text.as_str());
+            let help = did_you_mean(&name.text, known).unwrap_or_else(|| {
+                format!("declare it under `stores:`, such as `{}: {{ kind: key-value }}`", name.text)
+            });
+            let node = self.raw[index].shown();
+            let message = format!("node `{node}` uses store `{}`, which is not declared", name.text);
+            self.diagnostics.error(name.span, message, help);
+            return None;
+        };
+        if !stores.users[at].contains(&index) {
+            stores.users[at].push(index);
+        }
+        Some(StoreIndex(at))
+    }
+
+    /// A store that node `index` keeps for itself, named after it.
+    fn own_store(
+        &mut self,
+        index: usize,
+        suffix: &str,
+        kind: StoreKind,
+        in_memory: bool,
+        stores: &mut Stores,
+    ) -> Option<StoreIndex> {
+        let node = &self.raw[index].name;
+        let name = format!("{}-{suffix}", node.text);
+        if stores.find(&name).is_some() {
+            let message = format!("node `{}` needs the name `{name}` for a store of its own", node.text);
+            self.diagnostics.error(node.span, message, "rename the other store");
+            return None;
+        }
+        let store = stores.add(&name, kind, in_memory, node.span);
+        stores.users[store.0].push(index);
+        Some(store)
+    }
+
+    /// An aggregate tells how long its windows are needed; a plugin does not.
+    fn retentions_are_known(&mut self, stores: &Stores) {
+        for (raw, (store, users)) in self.file.stores.iter().zip(stores.stores.iter().zip(&stores.users)) {
+            let (StoreKind::Window { retention_ms: 0 } | StoreKind::Session { retention_ms: 0 }) = store.kind else {
+                continue;
+            };
+            if !users.is_empty() {
+                let message = format!("store `{}` does not say how long it keeps its rows", store.name);
+                self.diagnostics.error(raw.name.span, message, "add `retention: 1h`");
+            }
+        }
+    }
+
+    pub(super) fn warn_of_stores(&mut self, stores: &Stores) {
+        for (raw, users) in self.file.stores.iter().zip(&stores.users) {
+            if users.is_empty() {
+                let message = format!("no node uses store `{}`", raw.name.text);
+                self.diagnostics.warning(raw.name.span, message, "name it in an aggregate or a process, or remove it");
+            } else if !raw.changelog {
+                let message = format!("without a changelog store `{}` is empty after a crash or a move", raw.name.text);
+                let help = "remove `changelog: false` unless what it keeps may be lost";
+                self.diagnostics.warning(raw.changelog_span, message, help);
+            }
+        }
+    }
+}
+
+impl Stores {
+    fn add(&mut self, name: &str, kind: StoreKind, in_memory: bool, span: Span) -> StoreIndex {
+        self.stores.push(Store {
+            name: name.to_owned(),
+            kind,
+            in_memory,
+            changelog: None,
+            subtopology: 0,
+            row_at_a_time: false,
+            span,
+        });
+        self.users.push(Vec::new());
+        StoreIndex(self.stores.len() - 1)
+    }
+
+    fn find(&self, name: &str) -> Option<StoreIndex> {
+        self.stores.iter().position(|store| store.name == name).map(StoreIndex)
+    }
+}
+
+/// 0: the file does not say.
+fn milliseconds(time: Option<Time>) -> i64 {
+    time.map_or(0, |time| time.ms)
+}
+
+/// A duration as the file writes it, in the largest unit that is whole.
+fn shown(ms: i64) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let unit = units.into_iter().find(|(unit, _)| ms > 0 && ms % unit == 0);
+    unit.map_or_else(|| format!("{ms}ms"), |(unit, name)| format!("{}{name}", ms / unit))
+}
