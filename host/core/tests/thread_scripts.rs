@@ -4,20 +4,23 @@
 //! rewrites what came; read the difference before you commit it. The topology is always
 //! `orders -> details (a plugin) -> verdicts`, with `out` of three partitions; the plugin stamps its version on each value.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use goldenscript::{Argument, Command, Context};
 use weir_core::ports::{
     Call, CommitError, Committed, CreateFault, Digest, Outgoing, Output, Position, Processor, ProcessorSupplier,
-    Reject, Replay, Trap, TrapKind,
+    Reject, Replay, StateStore, StateSupplier, StoreError, Trap, TrapKind,
 };
 use weir_core::record::{Column, RecordBatch, TopicPartition};
+use weir_core::state::MemoryStore;
 use weir_core::task::TaskId;
-use weir_core::thread::{Effect, Event, Report, ReportKind, StreamThread, ThreadConfig, WallTime};
+use weir_core::thread::{Effect, Event, Report, ReportKind, Stores, StreamThread, ThreadConfig, WallTime};
 use weir_core::topology::NodeName;
 
 /// Maps a value by what it says: `trap` traps, `drop` is dropped, `reject` is rejected, `twice` comes out twice, `long` traps
@@ -82,7 +85,24 @@ struct Runner {
     /// The next offset and timestamp of rows that a script fetches.
     ends: BTreeMap<TopicPartition, i64>,
     revision: u64,
+    kept: Kept,
+    /// The identity of the changelog.
+    topic_id: String,
 }
+
+/// Stores that a later thread finds as they were left.
+#[derive(Clone, Default)]
+struct Kept(Rc<RefCell<BTreeMap<TaskId, Arc<dyn StateStore>>>>);
+
+impl StateSupplier for Kept {
+    fn open(&mut self, task: TaskId) -> Result<Arc<dyn StateStore>, StoreError> {
+        let fresh = || Arc::new(MemoryStore::default()) as Arc<dyn StateStore>;
+        Ok(self.0.borrow_mut().entry(task).or_insert_with(fresh).clone())
+    }
+}
+
+/// As half of Kafka's `delete.retention.ms`.
+const AGE_MAX_MS: i64 = 12 * 3600 * 1000;
 
 const TOPOLOGY: &str = "
 application: app
@@ -95,13 +115,65 @@ nodes:
   verdicts: { from: details, sink: out }
 ";
 
+/// Counts per key, `k` for every row; a repartition topic is read as well, so that its purge can be seen.
+const STATEFUL: &str = "
+application: app
+topics:
+  orders: {}
+  out: {}
+nodes:
+  orders: { source: orders }
+  counts: { from: orders, aggregate: count, emit: EMIT }
+  out: { from: counts, sink: out }
+";
+
 impl Runner {
+    /// A thread whose topology has a store; its stores outlive it, as those on disk do.
+    fn stateful(&mut self, emit: &str, config: ThreadConfig) -> Result<(), Box<dyn Error>> {
+        let text = STATEFUL.replace("EMIT", emit);
+        let topology = weir_core::topology::parse("t.yaml", &text).map_err(|errors| errors.render())?;
+        let partitions = [("orders", 2), ("out", 1), ("app-counts-changelog", 2)];
+        let partitions = partitions.map(|(name, count)| (name.into(), count));
+        let stores = Stores {
+            supplier: Box::new(self.kept.clone()),
+            topic_ids: BTreeMap::from([("app-counts-changelog".into(), self.topic_id.clone())]),
+            age_max_ms: AGE_MAX_MS,
+        };
+        self.thread =
+            StreamThread::new(Arc::new(topology), partitions.into(), config, Box::new(Supplier)).with_stores(stores);
+        Ok(())
+    }
+
+    fn replayed(&self, command: &Command) -> Result<Event, Box<dyn Error>> {
+        let mut args = command.consume_args();
+        let partition = partition(args.next_pos().unwrap_or_default())?;
+        let (next, end) = (args.take_key("next").unwrap_or("0").parse()?, args.take_key("end").unwrap_or("0").parse()?);
+        let restarted = args.take_key("restarted").is_some();
+        let mut rows = RecordBatch::default();
+        while let Some(count) = args.next_pos() {
+            // What the engine writes for a count of `k`: its timestamp, and eight bytes of the count.
+            let key = if count == "garbage" { vec![9] } else { weir_core::state::keys::key_value(b"k") };
+            let mut value = Vec::new();
+            weir_core::state::keys::push_time(&mut value, 1000);
+            value.extend_from_slice(&count.parse::<i64>().unwrap_or_default().to_le_bytes());
+            rows.push(next - 1, 0, Some(&key), Some(&value), &[]);
+        }
+        Ok(Event::Replayed { partition, rows, next, end, restarted })
+    }
+
     fn new(policy: &str, config: ThreadConfig) -> Result<Self, Box<dyn Error>> {
         let text = TOPOLOGY.replace("POLICY", policy);
         let topology = weir_core::topology::parse("t.yaml", &text).map_err(|errors| errors.render())?;
         let partitions = [("orders", 2), ("out", 3), ("app-deployments", 1)].map(|(name, count)| (name.into(), count));
         let thread = StreamThread::new(Arc::new(topology), partitions.into(), config, Box::new(Supplier));
-        Ok(Self { thread, now: WallTime(0), ends: BTreeMap::new(), revision: 0 })
+        Ok(Self {
+            thread,
+            now: WallTime(0),
+            ends: BTreeMap::new(),
+            revision: 0,
+            kept: Kept::default(),
+            topic_id: "first".to_owned(),
+        })
     }
 
     fn fetch(&mut self, command: &Command) -> Result<Event, Box<dyn Error>> {
@@ -130,7 +202,11 @@ impl Runner {
             "revoked" => Event::Revoked(partitions()?),
             "lost" => Event::Lost(partitions()?),
             "fetched" => self.fetch(command)?,
-            "committed" => Event::Committed(Committed::default()),
+            "replayed" => self.replayed(command)?,
+            "committed" => {
+                let ends = positions()?.into_iter().map(|end| (end.partition, end.offset)).collect();
+                Event::Committed(Committed { ends })
+            }
             "commit-failed" => Event::CommitFailed(CommitError::Unknown("timed out".into())),
             "broken" => Event::Broken("queue lost".into()),
             "deployed" => {
@@ -158,6 +234,15 @@ impl goldenscript::Runner for Runner {
                 let config =
                     ThreadConfig { batch_rows_max: rows, transaction_bytes_max: bytes, ..ThreadConfig::default() };
                 *self = Self::new(policy, config)?;
+                return Ok(String::new());
+            }
+            "stateful" => {
+                let emit = args.next_pos().unwrap_or("commit").to_owned();
+                self.stateful(&emit, ThreadConfig::default())?;
+                return Ok(String::new());
+            }
+            "changelog-remade" => {
+                self.topic_id = "second".to_owned();
                 return Ok(String::new());
             }
             "after" => {
@@ -245,6 +330,10 @@ fn produced(outgoing: &Outgoing) -> String {
     let text = |cell: Option<&[u8]>| cell.map_or("null".into(), |cell| String::from_utf8_lossy(cell).into_owned());
     let rows = (0..outgoing.rows.len()).map(|row| match outgoing.topic.as_str() {
         "out" => text(outgoing.rows.values.get(row)),
+        topic if topic.ends_with("-changelog") => {
+            let escaped = |cell: Option<&[u8]>| cell.map_or("null".to_owned(), |cell| cell.escape_ascii().to_string());
+            format!("{}={}", escaped(outgoing.rows.keys.get(row)), escaped(outgoing.rows.values.get(row)))
+        }
         _ => format!("{} {}", text(outgoing.rows.keys.get(row)), text(outgoing.rows.values.get(row))),
     });
     format!("produce {}: {}", outgoing.topic, rows.collect::<Vec<_>>().join(" "))

@@ -121,6 +121,12 @@ impl PartitionGroup {
         }
     }
 
+    /// Whether rows wait in some partitions and in others none.
+    pub(crate) fn lacks_rows(&self) -> bool {
+        let with_rows = self.heads().count();
+        with_rows > 0 && with_rows < self.inputs.len()
+    }
+
     fn first(&self) -> Option<(usize, i64)> {
         self.heads().min_by_key(|&(index, timestamp)| (timestamp, index))
     }

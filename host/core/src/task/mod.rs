@@ -80,6 +80,8 @@ pub(crate) struct Environment<'a> {
     pub(crate) metrics: &'a mut [NodeMetrics],
     /// The host's clock, in milliseconds since 1970 UTC.
     pub(crate) now_ms: i64,
+    /// How long a task waits for partitions that have no rows, in milliseconds.
+    pub(crate) idle_ms_max: i64,
 }
 
 /// Where a record stands; none where no record is at fault.
@@ -100,6 +102,8 @@ pub(crate) struct Task {
     stored: Option<Rc<RefCell<TaskState>>>,
     /// When the first timer by the host's clock is due, in milliseconds since 1970 UTC.
     wall_due: Option<i64>,
+    /// How long the task waits for partitions that have no rows, in milliseconds since 1970 UTC.
+    idle_until: Option<i64>,
     /// As the last commit left it: where a reset goes back to.
     committed: Vec<(TopicPartition, i64)>,
     committed_with: Committed,
@@ -118,6 +122,7 @@ impl Task {
             instances: Instances::new(id),
             stored: None,
             wall_due: None,
+            idle_until: None,
             committed: Vec::new(),
             committed_with: Committed::default(),
             failed_at: None,
@@ -166,6 +171,9 @@ impl Task {
         if self.state != State::Running {
             return None;
         }
+        if self.waits(environment) {
+            return None;
+        }
         let part = &environment.topology.subtopologies[self.id.subtopology];
         let mut offered = self.group.offer(if part.row_at_a_time { 1 } else { rows_max })?;
         let source = part.sources[0];
@@ -196,6 +204,16 @@ impl Task {
             stepped.reports.push(self.fail(poison, at, environment));
         }
         Some(stepped)
+    }
+
+    /// Whether rows that are there are to wait for earlier ones of a partition that has none yet.
+    fn waits(&mut self, environment: &Environment<'_>) -> bool {
+        if environment.idle_ms_max == 0 || !self.group.lacks_rows() {
+            self.idle_until = None;
+            return false;
+        }
+        let until = *self.idle_until.get_or_insert(environment.now_ms.saturating_add(environment.idle_ms_max));
+        environment.now_ms < until
     }
 
     fn attempt(

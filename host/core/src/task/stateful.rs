@@ -158,9 +158,9 @@ impl Task {
         Some(stepped)
     }
 
-    /// When [`Task::tick`] has something to do, in milliseconds since 1970 UTC by the host's clock.
-    pub(crate) fn wall_due(&self) -> Option<i64> {
-        self.wall_due.filter(|_| self.state == State::Running)
+    /// When time alone gives the task something to do, in milliseconds since 1970 UTC by the host's clock.
+    pub(crate) fn due(&self) -> Option<i64> {
+        self.wall_due.into_iter().chain(self.idle_until).min().filter(|_| self.state == State::Running)
     }
 
     /// What the transaction adds to changelogs.

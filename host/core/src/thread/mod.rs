@@ -66,11 +66,14 @@ pub struct ThreadConfig {
     pub batch_rows_max: usize,
     /// A transaction is committed early once its output has this many bytes.
     pub transaction_bytes_max: usize,
+    /// A task with rows in some of its partitions and none in others waits so many milliseconds for these before it goes on
+    /// without: Kafka Streams' `max.task.idle.ms`. 0: it does not wait.
+    pub task_idle_ms_max: i64,
 }
 
 impl Default for ThreadConfig {
     fn default() -> Self {
-        Self { commit_interval_us: 100_000, batch_rows_max: 4096, transaction_bytes_max: 64 << 20 }
+        Self { commit_interval_us: 100_000, batch_rows_max: 4096, transaction_bytes_max: 64 << 20, task_idle_ms_max: 0 }
     }
 }
 
@@ -166,7 +169,7 @@ impl StreamThread {
     /// When a tick is due at the latest, if nothing else comes; none: there is nothing to wait for.
     #[must_use]
     pub fn deadline(&self) -> Option<WallTime> {
-        let timer = self.tasks.values().filter_map(Task::wall_due).min().map(|due| WallTime(due.saturating_mul(1_000)));
+        let timer = self.tasks.values().filter_map(Task::due).min().map(|due| WallTime(due.saturating_mul(1_000)));
         match &self.transaction {
             Transaction::Open(open) => {
                 let commit = self.timing.early().min(WallTime(open.began.0 + self.config.commit_interval_us));
@@ -187,6 +190,7 @@ impl StreamThread {
             supplier: self.supplier.as_mut(),
             metrics: &mut self.metrics,
             now_ms: now.millis(),
+            idle_ms_max: self.config.task_idle_ms_max,
         };
         Some((task, environment))
     }

@@ -75,7 +75,12 @@ fn in_range(model: &Model, range: &KeyRange, limit: usize, backward: bool) -> En
     entries
 }
 
-fn apply(act: Act, buffer: &mut WriteBuffer, store: &MemoryStore, reference: &mut Reference) -> Result<(), TestCaseError> {
+fn apply(
+    act: Act,
+    buffer: &mut WriteBuffer,
+    store: &MemoryStore,
+    reference: &mut Reference,
+) -> Result<(), TestCaseError> {
     match act {
         Act::Put(key, value) => {
             buffer.put(STORE, &key, value.as_deref());
@@ -108,10 +113,8 @@ fn apply(act: Act, buffer: &mut WriteBuffer, store: &MemoryStore, reference: &mu
             reference.marks.clear();
         }
         Act::Commit => {
-            let writes: Vec<_> = buffer
-                .written()
-                .map(|(store, key, value)| (store, key.to_vec(), value.map(<[u8]>::to_vec)))
-                .collect();
+            let writes: Vec<_> =
+                buffer.written().map(|(store, key, value)| (store, key.to_vec(), value.map(<[u8]>::to_vec))).collect();
             store.apply(&Changes { writes, ..Changes::default() }).unwrap();
             // Now and then everything that is known is forgotten.
             buffer.committed(if reference.now.len().is_multiple_of(3) { 0 } else { usize::MAX });

@@ -3,7 +3,8 @@
 use super::Fault;
 use super::accumulator::{self, Inputs};
 use crate::expression::ExpressionError;
-use crate::record::Rows;
+use crate::ports::Groups;
+use crate::record::{Column, Rows};
 use crate::task::step::Problem;
 use crate::topology::{Aggregate, Builtin, Function};
 
@@ -25,6 +26,18 @@ pub(super) trait Fold {
 
     /// What two sessions have together, the earlier on the left.
     fn merge(&mut self, key: &[u8], left: &[u8], right: &[u8]) -> Result<Vec<u8>, Fault>;
+
+    /// The accumulators of whole groups, for a fold that has more of it than row by row; none: it has not, or cannot this
+    /// time, and has left nothing.
+    fn add_all(&mut self, groups: &Groups<'_>) -> Result<Option<Column>, Fault> {
+        let _ = groups;
+        Ok(None)
+    }
+
+    /// Whether [`Fold::add_all`] is worth asking.
+    fn takes_groups(&self) -> bool {
+        false
+    }
 
     /// The value that leaves.
     fn result(&self, accumulator: &[u8]) -> Option<Vec<u8>>;

@@ -8,6 +8,7 @@
 //! however far stream time jumps (Kafka Streams loses it once it is past its retention).
 
 pub(crate) mod accumulator;
+mod batch;
 mod clock;
 mod finals;
 mod fold;
@@ -24,7 +25,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::ports::StoreError;
-use crate::record::Rows;
+use crate::record::{Rows, Taken};
 use crate::state::TaskState;
 use crate::task::step::{Poison, Problem, Step};
 use crate::topology::{Aggregate, Emit, Function, NodeIndex, PORT_LATE, PORT_RESULTS, StoreKind, WindowKind};
@@ -50,6 +51,8 @@ impl From<StoreError> for Fault {
 struct Work<'a> {
     aggregate: &'a Aggregate,
     rows: &'a Rows,
+    /// Where the rows came from.
+    taken_from: &'a Taken,
     state: &'a mut TaskState,
     clock: NodeClock,
     fold: &'a mut dyn Fold,
@@ -88,10 +91,11 @@ impl Step<'_> {
         }
         let shared = self.state(index, rows)?;
         let retention = self.scope.retention(aggregate);
+        let taken = self.scope.taken;
         let (results, refused) = match &aggregate.function {
             Function::Plugin(_) => {
                 let mut fold = PluginFold::new(index, &mut self.scope, rows);
-                let done = run(aggregate, rows, &shared, &mut fold, retention);
+                let done = run(aggregate, (rows, taken), &shared, &mut fold, retention);
                 if let Some(trap) = fold.finish() {
                     self.metrics(index).trap(trap.kind.as_str());
                 }
@@ -99,7 +103,7 @@ impl Step<'_> {
             }
             _ => {
                 let mut fold = BuiltinFold::new(aggregate, rows);
-                run(aggregate, rows, &shared, &mut fold, retention)
+                run(aggregate, (rows, taken), &shared, &mut fold, retention)
             }
         };
         let metrics = self.metrics(index);
@@ -134,7 +138,7 @@ impl Step<'_> {
 
 fn run(
     aggregate: &Aggregate,
-    rows: &Rows,
+    (rows, taken_from): (&Rows, &Taken),
     state: &Rc<RefCell<TaskState>>,
     fold: &mut dyn Fold,
     retention_ms: i64,
@@ -152,6 +156,7 @@ fn run(
     let mut work = Work {
         aggregate,
         rows,
+        taken_from,
         state: &mut state,
         clock,
         fold,
@@ -164,7 +169,14 @@ fn run(
     if let Err(error) = work.prefetch() {
         refused.stop = Some((0, Problem::of_store(&error)));
     }
-    for row in 0..rows.len() {
+    let all_at_once = match work.take_all(&mut refused) {
+        Ok(done) => done,
+        Err(Fault::Row(problem) | Fault::Stop(problem)) => {
+            refused.stop = Some((0, problem));
+            true
+        }
+    };
+    for row in 0..if all_at_once { 0 } else { rows.len() } {
         if refused.stop.is_some() {
             break;
         }

@@ -1,4 +1,5 @@
-//! Folds by an `aggregator` plugin, a call for each row and window. A row that traps on a fresh instance is at fault.
+//! Folds by an `aggregator` plugin, a call for each batch or, where that fails and for sliding and session windows, for each
+//! row and window. A row that traps on a fresh instance is at fault.
 
 use super::Fault;
 use super::fold::{Fold, Span};
@@ -91,6 +92,24 @@ impl Fold for PluginFold<'_> {
             return Err(Fault::Row(Problem { reason: reject.code, message: reject.message, ..Problem::default() }));
         }
         Ok(folded.accumulators.get(0).map(<[u8]>::to_vec))
+    }
+
+    fn add_all(&mut self, groups: &Groups<'_>) -> Result<Option<Column>, Fault> {
+        let wanted = if groups.every_row { groups.rows.len() } else { groups.row_ends.len() };
+        match self.try_call(|plugin| plugin.fold(groups).and_then(|folded| checked(folded, wanted))) {
+            Ok(folded) if folded.rejects.is_empty() => Ok(Some(folded.accumulators)),
+            Ok(_) => Ok(None),
+            Err((Failure::NoInstance(problem), _)) => Err(Fault::Stop(problem)),
+            Err((Failure::Trapped(trap), _)) => {
+                self.instances.discard(self.node);
+                self.trap = Some(trap);
+                Ok(None)
+            }
+        }
+    }
+
+    fn takes_groups(&self) -> bool {
+        true
     }
 
     fn merge(&mut self, key: &[u8], left: &[u8], right: &[u8]) -> Result<Vec<u8>, Fault> {
