@@ -117,6 +117,7 @@ impl World {
             commit_interval_us: random.within(1000, 20_000) as i64,
             batch_rows_max: random.within(1, 12),
             transaction_bytes_max: if random.chance(PerMille(200)) { 400 } else { 1 << 20 },
+            task_idle_ms_max: 0,
         };
         let mut world = Self {
             hosts: (0..random.within(2, 3)).map(|_| None).collect(),
