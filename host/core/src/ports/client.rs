@@ -55,6 +55,38 @@ pub trait Client: Send + Sync {
     /// # Errors
     /// [`TransportError`].
     fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<Position>, TransportError>;
+
+    /// What is known of every topic asked for that exists.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn describe(&self, topics: &[TopicName]) -> Result<BTreeMap<TopicName, TopicFacts>, TransportError>;
+
+    /// Deletes a topic with its rows and the positions in it; `false`: there is none. One that is created under its name
+    /// later has another identity.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn delete_topic(&self, topic: &TopicName) -> Result<bool, TransportError>;
+
+    /// Deletes the rows before each offset, all rows where it lies beyond the end, and returns once they are gone. Kafka
+    /// refuses it for topics whose `cleanup.policy` does not name `delete`.
+    ///
+    /// # Errors
+    /// [`TransportError`]; some may be gone already.
+    fn delete_records(&self, before: &[(TopicPartition, i64)]) -> Result<(), TransportError>;
+}
+
+/// What a log tells of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicFacts {
+    /// How many partitions it has.
+    pub partitions: i32,
+    /// Its identity: no other topic of this log ever had it, nor will one of the same name after this one is deleted.
+    pub id: String,
+    /// Its settings by Kafka's names, values as Kafka writes them; those that this log has, `cleanup.policy` among them. A
+    /// log without `delete.retention.ms` keeps tombstones for as long as no younger row of their key is there.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// A topic to create.
@@ -66,7 +98,8 @@ pub struct NewTopic {
     pub partitions: i32,
     /// Keeps the last row of each key for ever instead of all rows for a time.
     pub compacted: bool,
-    /// Further settings by Kafka's names; a transport that has no such setting says so.
+    /// Further settings by Kafka's names; a transport that has no such setting says so. `cleanup.policy` set to
+    /// `compact,delete` beside `compacted` lets rows be deleted by time and by offset as well.
     pub settings: BTreeMap<String, String>,
 }
 

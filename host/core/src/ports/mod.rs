@@ -10,7 +10,7 @@ mod store;
 mod transport;
 
 pub use aggregator::{Aggregator, Folded, Groups};
-pub use client::{Client, Connector, NewTopic};
+pub use client::{Client, Connector, NewTopic, TopicFacts};
 pub use processor::{Call, CreateFault, Digest, Output, Processor, ProcessorSupplier, Reject, Trap, TrapKind};
 pub use state_access::{AccessError, StateAccess, StateCell, StoreHandle};
 pub use store::{Changes, Checkpoint, Entries, KeyRange, Replayed, StateStore, StateSupplier, StoreError};

@@ -115,6 +115,7 @@ pub enum Incoming {
         /// Where to go on: beyond the last row, past markers and compacted rows.
         next: i64,
         /// The end as it was when the replay began, rows of open transactions included. `next >= end`: this was the last.
+        /// It may hold rows that were committed at or beyond the end since.
         end: i64,
         /// The offset to begin with was not in the log any more, or not yet: this begins at the log's first row, and what
         /// was kept is to be forgotten. Only in the first batch of a replay.
@@ -134,7 +135,8 @@ pub struct Replay {
 /// What a commit came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
-    /// Of each partition that the transaction wrote: an offset beyond its last row there, before any later row.
+    /// Of each partition that the transaction wrote: an offset beyond its last row there, before any later row of this
+    /// transport. One is missing where the log could not be asked in time: what was known of it before still holds.
     pub ends: Vec<(TopicPartition, i64)>,
 }
 

@@ -236,8 +236,11 @@ impl Task {
     }
 
     fn fail(&mut self, poison: Poison, at: Coordinates, environment: &mut Environment<'_>) -> Report {
-        self.moves(Cause::Poisoned);
-        self.failed_at = Some(poison.node);
+        // A task that is to be given up, or has stopped already, meets it with what it sends at its commit.
+        if self.state == State::Running {
+            self.moves(Cause::Poisoned);
+            self.failed_at = Some(poison.node);
+        }
         self.group.clear();
         let step::Problem { reason, message, backtrace } = poison.problem;
         Report {

@@ -39,7 +39,11 @@ fn partitions(rows: &Rows, taken: &Taken, count: i32) -> Vec<i32> {
         ordinal = if previous == Some(origin) { ordinal + 1 } else { 0 };
         previous = Some(origin);
         let (source, offset) = taken.coordinates(origin);
-        partition(rows.keys.get(row), offset as u64 + u64::from(source.partition.unsigned_abs()) + ordinal, count)
+        partition(
+            rows.keys.get(row),
+            (offset.unsigned_abs() + u64::from(source.partition.unsigned_abs())).wrapping_add(ordinal),
+            count,
+        )
     };
     (0..rows.len()).map(choose).collect()
 }

@@ -84,7 +84,9 @@ impl Task {
 
     /// The stores do not answer, or a changelog is no changelog: the task stops.
     pub(crate) fn fail_state(&mut self, topology: &Topology, reason: &str, message: String) -> Report {
-        self.moves(Cause::Poisoned);
+        if matches!(self.state, State::Running | State::Restoring) {
+            self.moves(Cause::Poisoned);
+        }
         self.failed_at = None;
         self.group.clear();
         let node = topology.subtopologies[self.id.subtopology].sources[0];
@@ -103,7 +105,8 @@ impl Task {
     /// A row of it is not let pass by a node further on: nothing of the transaction can be committed.
     pub(crate) fn flush(&mut self, environment: &mut Environment<'_>) -> Result<Stepped, Box<Report>> {
         let mut stepped = Stepped::default();
-        let Some(stored) = self.stored.clone().filter(|_| self.state == State::Running) else { return Ok(stepped) };
+        // Also of a task that has stopped or is to be given up: what it did before is in the transaction.
+        let Some(stored) = self.stored.clone() else { return Ok(stepped) };
         if let Err(error) = self.sweep(environment.topology) {
             return Err(Box::new(self.fail_state(environment.topology, "weir.store", error.to_string())));
         }
