@@ -9,12 +9,13 @@ use rdkafka::metadata::Metadata;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset};
-use weir_core::ports::{Client, NewTopic, Position, TransportError};
+use weir_core::ports::{Client, NewTopic, Position, TopicFacts, TransportError};
 use weir_core::record::{RecordBatch, TopicName, TopicPartition};
 
-use crate::admin;
+use crate::admin::{self, Admin};
 use crate::config::{KafkaConfig, Role};
-use crate::ffi::writable_timestamp;
+use crate::ffi;
+use crate::producer::writable_timestamp;
 use crate::reader::Reader;
 use crate::seek::{offset_list, partition_list};
 use crate::status::{Status, Watch, lock};
@@ -31,7 +32,7 @@ const EVENTS_MAX: usize = 100;
 const APPEND_WAIT: Duration = Duration::from_secs(30);
 /// How long the appender waits for news at a time.
 const APPEND_POLL: Duration = Duration::from_millis(5);
-/// How long a topic that was created may stay unknown.
+/// How long a topic that was created may stay unknown, one that was deleted known.
 const CREATED_WAIT: Duration = Duration::from_secs(5);
 /// Pause between two looks for it.
 const CREATED_PAUSE: Duration = Duration::from_millis(20);
@@ -45,6 +46,8 @@ pub struct KafkaClient {
     looker: BaseConsumer<Watch>,
     appender: BaseProducer<AppendWatch>,
     readers: Mutex<Vec<Reader>>,
+    /// Made when it is first needed.
+    admin: Mutex<Option<Arc<Admin>>>,
 }
 
 impl KafkaClient {
@@ -53,7 +56,20 @@ impl KafkaClient {
         let fatal = |error: KafkaError| TransportError::Fatal(format!("a Kafka client cannot be made: {error}"));
         let looker = config.client(Role::Reader, &id).create_with_context(Watch(status.clone())).map_err(fatal)?;
         let appender = config.client(Role::Appender, &id).create_with_context(AppendWatch(Watch(status.clone())));
-        Ok(Self { config, status, looker, appender: appender.map_err(fatal)?, readers: Mutex::default() })
+        let (appender, readers, admin) = (appender.map_err(fatal)?, Mutex::default(), Mutex::default());
+        Ok(Self { config, status, looker, appender, readers, admin })
+    }
+
+    pub(crate) fn admin(&self) -> Result<Arc<Admin>, TransportError> {
+        let mut admin = lock(&self.admin);
+        if let Some(admin) = admin.as_ref() {
+            return Ok(admin.clone());
+        }
+        let id = format!("{}-{}-admin", self.config.application, self.config.host_id);
+        let made = self.config.client(Role::Admin, &id).create_with_context(Watch(self.status.clone()));
+        let made: Admin =
+            made.map_err(|error| TransportError::Fatal(format!("an admin client cannot be made: {error}")))?;
+        Ok(admin.insert(Arc::new(made)).clone())
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -107,7 +123,7 @@ impl Client for KafkaClient {
     }
 
     fn create_topic(&self, topic: &NewTopic) -> Result<bool, TransportError> {
-        let created = admin::create_topic(&self.config, &self.status, topic)?;
+        let created = admin::create_topic(&*self.admin()?, &self.status, topic)?;
         // Brokers learn of a new topic one after the other: whoever asks next is to find it.
         let deadline = Instant::now() + CREATED_WAIT;
         while created && self.partitions(std::slice::from_ref(&topic.name))?.is_empty() && Instant::now() < deadline {
@@ -220,6 +236,56 @@ impl Client for KafkaClient {
             }
         }
         Ok(self.answered(positions))
+    }
+
+    fn describe(&self, topics: &[TopicName]) -> Result<BTreeMap<TopicName, TopicFacts>, TransportError> {
+        if topics.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let failed = |why: String| {
+            let _event = self.looker.poll(Duration::ZERO);
+            let why = self.status.outage().unwrap_or(why);
+            TransportError::Retriable(format!("topics cannot be described: {why}"))
+        };
+        let answers = ffi::describe_topics(self.looker.client(), topics, REQUEST_WAIT);
+        let answers = answers.ok_or_else(|| failed("no answer".into()))?.map_err(failed)?;
+        self.status.clear();
+        let mut known = BTreeMap::new();
+        for (name, answer) in answers {
+            match answer {
+                Ok((partitions, id)) => drop(known.insert(TopicName::from(name.as_str()), (partitions as i32, id))),
+                Err(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {}
+                Err(code) => return Err(failed(format!("`{name}`: {code}"))),
+            }
+        }
+        if known.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let names: Vec<TopicName> = known.keys().cloned().collect();
+        let mut settings = admin::settings(&*self.admin()?, &self.status, &names)?;
+        let facts = known.into_iter().map(|(name, (partitions, id))| {
+            let settings = settings.remove(&name).unwrap_or_default();
+            (name, TopicFacts { partitions, id, settings })
+        });
+        Ok(facts.collect())
+    }
+
+    fn delete_topic(&self, topic: &TopicName) -> Result<bool, TransportError> {
+        let deleted = admin::delete_topic(&*self.admin()?, &self.status, topic)?;
+        // Brokers learn of it one after the other, as of a new one.
+        let deadline = Instant::now() + CREATED_WAIT;
+        while deleted && !self.partitions(std::slice::from_ref(topic))?.is_empty() && Instant::now() < deadline {
+            std::thread::sleep(CREATED_PAUSE);
+        }
+        lock(&self.readers).retain(|reader| reader.topic() != topic);
+        Ok(deleted)
+    }
+
+    fn delete_records(&self, before: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
+        if before.is_empty() {
+            return Ok(());
+        }
+        admin::delete_records(&*self.admin()?, &self.status, before)
     }
 }
 

@@ -81,6 +81,8 @@ pub(crate) enum Role {
     Transactions,
     /// Reads partitions and offsets outside of the group.
     Reader,
+    /// Reads changelogs in bulk, outside of the group.
+    Replay,
     /// Appends outside of transactions.
     Appender,
     /// Topics.
@@ -141,7 +143,7 @@ impl KafkaConfig {
                 return Err(ConfigError::Refused { name: name.clone(), reason });
             }
         }
-        for role in [Role::Consumer, Role::Transactions, Role::Reader, Role::Appender, Role::Admin] {
+        for role in [Role::Consumer, Role::Transactions, Role::Reader, Role::Replay, Role::Appender, Role::Admin] {
             let made = self.client(role, "check").create_native_config();
             made.map_err(|error| ConfigError::Invalid(error.to_string()))?;
         }
@@ -177,6 +179,7 @@ impl KafkaConfig {
             Role::Consumer => CONSUMER,
             Role::Transactions => TRANSACTIONS,
             Role::Reader => READER,
+            Role::Replay => REPLAY,
             Role::Appender => APPENDER,
             Role::Admin => &[],
         };
@@ -212,7 +215,7 @@ impl KafkaConfig {
                     .set("transaction.timeout.ms", self.transaction_timeout_ms.to_string());
             }
             // A group of its own name makes committed positions readable; it never joins.
-            Role::Reader => {
+            Role::Reader | Role::Replay => {
                 config.set("group.id", &self.application);
             }
             Role::Appender | Role::Admin => {}
@@ -254,6 +257,20 @@ const READER: &[(&str, &str)] = &[
     ("fetch.queue.backoff.ms", "2"),
     ("fetch.wait.max.ms", "10"),
     ("queued.max.messages.kbytes", "4096"),
+];
+
+const REPLAY: &[(&str, &str)] = &[
+    ("isolation.level", "read_committed"),
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "earliest"),
+    ("enable.partition.eof", "true"),
+    ("fetch.queue.backoff.ms", "2"),
+    ("fetch.wait.max.ms", "10"),
+    // Of small rows, what librdkafka keeps beside each is ten times its size, and not counted in the bytes.
+    ("queued.min.messages", "100000"),
+    ("queued.max.messages.kbytes", "16384"),
+    ("check.crcs", "true"),
 ];
 
 const APPENDER: &[(&str, &str)] =

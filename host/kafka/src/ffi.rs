@@ -1,6 +1,7 @@
 //! All unsafe code of this crate: what librdkafka can do and rust-rdkafka does not offer, each call behind a safe function.
 //!
-//! Lives here: rows taken in batches, production with a topic handle, group metadata that can be looked into.
+//! Lives here: rows taken in batches, production with a topic handle, group metadata that can be looked into, questions to
+//! brokers that are answered while this thread goes on.
 //! Pointers never leave this file; every native object is owned by a type whose `Drop` gives it back.
 #![allow(unsafe_code)]
 
@@ -10,10 +11,11 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
+use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::{ClientContext, TopicPartitionList};
 use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 use weir_core::record::{RecordBatch, TopicName, TopicPartition};
@@ -149,14 +151,8 @@ fn note_error(fetched: &mut Fetched, partition: TopicPartition, message: &sys::r
         fetched.ends.push((partition, message.offset));
         return;
     }
-    // SAFETY: of an error message, this is its text, or null.
-    let text = unsafe { sys::rd_kafka_message_errstr(message) };
-    let text = if text.is_null() {
-        String::new()
-    } else {
-        // SAFETY: a C string that lives as long as the message.
-        unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
-    };
+    // SAFETY: of an error message, this is its text, which lives as long as the message, or null.
+    let text = text(unsafe { sys::rd_kafka_message_errstr(message) });
     fetched.errors.push((partition, message.err.into(), text));
 }
 
@@ -242,14 +238,10 @@ impl Drop for TopicHandle {
 /// One row for the producer's queue.
 pub(crate) struct NewRow<'a> {
     pub partition: i32,
+    /// librdkafka takes 0 for "now".
     pub timestamp: i64,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
-}
-
-/// librdkafka takes 0 for "now", which would differ at each repetition: the start of 1970 is written a millisecond late.
-pub(crate) fn writable_timestamp(timestamp: i64) -> i64 {
-    if timestamp == 0 { 1 } else { timestamp }
 }
 
 /// Copies a row into the producer's queue.
@@ -280,7 +272,7 @@ pub(crate) fn produce<'h, C: ProducerContext>(
             key,
             key_len,
             sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_TIMESTAMP,
-            writable_timestamp(row.timestamp),
+            row.timestamp,
             sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_HEADERS,
             headers,
             sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_END,
@@ -330,10 +322,7 @@ impl GroupMetadata {
     /// Empty: not a member at this moment, and the broker would not check the commit.
     pub fn member_id(&self) -> String {
         // SAFETY: a C string of the metadata, or null.
-        unsafe {
-            let id = sys::rd_kafka_consumer_group_metadata_member_id(self.0.as_ptr());
-            if id.is_null() { String::new() } else { CStr::from_ptr(id).to_string_lossy().into_owned() }
-        }
+        text(unsafe { sys::rd_kafka_consumer_group_metadata_member_id(self.0.as_ptr()) })
     }
 }
 
@@ -374,11 +363,137 @@ pub(crate) fn send_offsets<C: ProducerContext>(
         }
         let told = TransactionError {
             code: sys::rd_kafka_error_code(error).into(),
-            text: CStr::from_ptr(sys::rd_kafka_error_string(error)).to_string_lossy().into_owned(),
+            text: text(sys::rd_kafka_error_string(error)),
             fatal: sys::rd_kafka_error_is_fatal(error) != 0,
             retriable: sys::rd_kafka_error_is_retriable(error) != 0,
         };
         sys::rd_kafka_error_destroy(error);
         Err(told)
     }
+}
+
+/// A question to the brokers, answered on a queue of its own. To be dropped before its client.
+struct Question(NonNull<sys::rd_kafka_queue_t>);
+
+impl Question {
+    fn new<C: ClientContext>(client: &Client<C>) -> Option<Self> {
+        // SAFETY: the client lives; the queue is ours.
+        NonNull::new(unsafe { sys::rd_kafka_queue_new(client.native_ptr()) }).map(Self)
+    }
+
+    /// The answer, or what prevents it; none: not within `wait`. `read` is given the event, which lives during its call.
+    fn answer<T>(
+        &self,
+        wait: Duration,
+        read: impl FnOnce(*mut sys::rd_kafka_event_t) -> T,
+    ) -> Option<Result<T, String>> {
+        let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the queue is ours; the event is ours, read while it lives and destroyed once.
+        unsafe {
+            let event = sys::rd_kafka_queue_poll(self.0.as_ptr(), wait_ms);
+            if event.is_null() {
+                return None;
+            }
+            let failed = sys::rd_kafka_event_error(event) != Code::RD_KAFKA_RESP_ERR_NO_ERROR;
+            let answer = if failed { Err(text(sys::rd_kafka_event_error_string(event))) } else { Ok(read(event)) };
+            sys::rd_kafka_event_destroy(event);
+            Some(answer)
+        }
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        // SAFETY: ours, destroyed once; an answer that is still to come is dropped by librdkafka.
+        unsafe { sys::rd_kafka_queue_destroy(self.0.as_ptr()) };
+    }
+}
+
+/// A C string, or nothing where there is none.
+fn text(of: *const c_char) -> String {
+    if of.is_null() {
+        return String::new();
+    }
+    // SAFETY: callers hand over C strings of objects that are alive.
+    unsafe { CStr::from_ptr(of) }.to_string_lossy().into_owned()
+}
+
+/// A partition's offset, or why there is none.
+pub(crate) type OffsetAnswer = (TopicPartition, Result<i64, RDKafkaErrorCode>);
+
+/// The first or next offsets of partitions, asked for and not told yet. Open transactions count. To be dropped before its
+/// client.
+pub(crate) struct AskedOffsets(Question);
+
+impl AskedOffsets {
+    /// Asks for what the offsets of `of` say: [`rdkafka::Offset::Beginning`] or [`rdkafka::Offset::End`] of each.
+    pub fn new<C: ClientContext>(client: &Client<C>, of: &TopicPartitionList) -> Option<Self> {
+        let question = Question::new(client)?;
+        // SAFETY: client, list and queue live; the list is copied. By default, the answer counts uncommitted rows.
+        unsafe { sys::rd_kafka_ListOffsets(client.native_ptr(), of.ptr(), ptr::null(), question.0.as_ptr()) };
+        Some(Self(question))
+    }
+
+    /// The answer, once; none: not within `wait`.
+    pub fn answer(&mut self, wait: Duration) -> Option<Result<Vec<OffsetAnswer>, String>> {
+        self.0.answer(wait, |event| {
+            let mut count = 0;
+            // SAFETY: the event lives and is of this kind, for nothing else is asked on this queue; infos live as long.
+            unsafe {
+                let infos = sys::rd_kafka_ListOffsets_result_infos(
+                    sys::rd_kafka_event_ListOffsets_result(event),
+                    &raw mut count,
+                );
+                let info = |index| &*sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos.add(index));
+                let tell = |at: &sys::rd_kafka_topic_partition_t| {
+                    let failed = at.err != Code::RD_KAFKA_RESP_ERR_NO_ERROR;
+                    let offset = if failed { Err(at.err.into()) } else { Ok(at.offset) };
+                    (TopicPartition::new(TopicName::from(text(at.topic).as_str()), at.partition), offset)
+                };
+                (0..count).map(info).map(tell).collect()
+            }
+        })
+    }
+}
+
+/// A topic's partitions and its identity; none of a topic that is not there.
+pub(crate) type TopicAnswer = (String, Result<(usize, String), RDKafkaErrorCode>);
+
+/// What the brokers say of topics; none: nothing within `wait`.
+pub(crate) fn describe_topics<C: ClientContext>(
+    client: &Client<C>,
+    topics: &[TopicName],
+    wait: Duration,
+) -> Option<Result<Vec<TopicAnswer>, String>> {
+    let names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(topic.as_str()).ok()).collect();
+    let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
+    let question = Question::new(client)?;
+    // SAFETY: client and queue live; names are copied into the collection, which is ours and destroyed once.
+    unsafe {
+        let of = sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+        sys::rd_kafka_DescribeTopics(client.native_ptr(), of, ptr::null(), question.0.as_ptr());
+        sys::rd_kafka_TopicCollection_destroy(of);
+    }
+    question.answer(wait, |event| {
+        let mut count = 0;
+        // SAFETY: the event lives and is of this kind; all that hangs on it lives as long.
+        unsafe {
+            let result = sys::rd_kafka_event_DescribeTopics_result(event);
+            let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+            let tell = |topic: *const sys::rd_kafka_TopicDescription_t| {
+                let error = sys::rd_kafka_TopicDescription_error(topic);
+                let name = text(sys::rd_kafka_TopicDescription_name(topic));
+                let code =
+                    if error.is_null() { Code::RD_KAFKA_RESP_ERR_NO_ERROR } else { sys::rd_kafka_error_code(error) };
+                if code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
+                    return (name, Err(code.into()));
+                }
+                let mut partitions = 0;
+                sys::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
+                let id = sys::rd_kafka_Uuid_base64str(sys::rd_kafka_TopicDescription_topic_id(topic));
+                (name, Ok((partitions, text(id))))
+            };
+            (0..count).map(|index| tell(*topics.add(index))).collect()
+        }
+    })
 }

@@ -7,10 +7,10 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
-use weir_core::ports::{CommitError, Outgoing, Position, TransportError};
-use weir_core::record::TopicName;
+use weir_core::ports::{CommitError, Committed, Outgoing, Position, TransportError};
+use weir_core::record::{TopicName, TopicPartition};
 
-use crate::ffi::{self, GroupMetadata, NewRow, TopicHandle, TransactionError};
+use crate::ffi::{self, AskedOffsets, GroupMetadata, NewRow, TopicHandle, TransactionError};
 use crate::status::{CONNECTION_FAILED, Status, lock, log};
 
 /// How long one attempt to initialise transactions may keep the thread.
@@ -25,6 +25,8 @@ const ABORT_DRAIN: Duration = Duration::from_secs(1);
 const SLOW_COMMIT: Duration = Duration::from_secs(1);
 /// See [`SLOW_COMMIT`].
 const SLOW_FACTOR: u32 = 10;
+/// How long a commit that is done waits to be told where it ended.
+const ENDS_WAIT: Duration = Duration::from_secs(1);
 /// Events that are served at once, at most.
 const EVENTS_MAX: usize = 1000;
 /// Commits that the median is taken of.
@@ -75,6 +77,13 @@ fn may_have_carried_requests(reason: &str) -> bool {
     !reason.contains("Connect to") && !reason.contains("Failed to resolve")
 }
 
+/// A topic that was written to.
+struct Topic {
+    handle: TopicHandle,
+    /// Whether the open transaction has rows in each partition.
+    written: Vec<bool>,
+}
+
 /// The one transactional producer of a stream thread, replaced where it cannot be trusted any more.
 pub(crate) struct TransactionalProducer {
     config: ClientConfig,
@@ -82,7 +91,7 @@ pub(crate) struct TransactionalProducer {
     replace_disturbed: bool,
     timeout: Duration,
     /// Before `producer`: handles are given back first.
-    topics: BTreeMap<TopicName, TopicHandle>,
+    topics: BTreeMap<TopicName, Topic>,
     producer: Option<BaseProducer<TransactionWatch>>,
     initialised: bool,
     open: bool,
@@ -174,6 +183,7 @@ impl TransactionalProducer {
         producer.begin_transaction().map_err(|error| abortable("a transaction cannot begin", &error))?;
         self.open = true;
         self.disturbed = false;
+        self.topics.values_mut().for_each(|topic| topic.written.clear());
         Ok(())
     }
 
@@ -185,22 +195,23 @@ impl TransactionalProducer {
             let handle = TopicHandle::new(producer, outgoing.topic.as_str()).ok_or_else(|| {
                 TransportError::Abortable(format!("`{}` is no topic name that Kafka takes", outgoing.topic))
             })?;
-            self.topics.insert(outgoing.topic.clone(), handle);
+            self.topics.insert(outgoing.topic.clone(), Topic { handle, written: Vec::new() });
         }
-        let Some(topic) = self.topics.get(&outgoing.topic) else { return Ok(()) };
+        let Some(topic) = self.topics.get_mut(&outgoing.topic) else { return Ok(()) };
+        topic.note(&outgoing.partitions);
         let rows = &outgoing.rows;
         let deadline = Instant::now() + self.timeout;
         for index in 0..rows.len() {
             let row = NewRow {
                 partition: outgoing.partitions[index],
-                timestamp: rows.timestamps[index],
+                timestamp: writable_timestamp(rows.timestamps[index]),
                 key: rows.keys.get(index),
                 value: rows.values.get(index),
             };
             loop {
                 let produced = match &rows.headers {
-                    None => ffi::produce(producer, topic, &row, std::iter::empty()),
-                    Some(headers) => ffi::produce(producer, topic, &row, headers.row(index)),
+                    None => ffi::produce(producer, &topic.handle, &row, std::iter::empty()),
+                    Some(headers) => ffi::produce(producer, &topic.handle, &row, headers.row(index)),
                 };
                 match produced {
                     Ok(()) => break,
@@ -217,7 +228,7 @@ impl TransactionalProducer {
     }
 
     /// Commits with `positions`, fenced by `group`, which was read just now.
-    pub fn commit(&mut self, positions: &[Position], group: Option<&GroupMetadata>) -> Result<(), CommitError> {
+    pub fn commit(&mut self, positions: &[Position], group: Option<&GroupMetadata>) -> Result<Committed, CommitError> {
         let began = Instant::now();
         let Some(producer) = self.producer.as_ref().filter(|_| self.open) else {
             return Err(CommitError::Refused("no transaction is open".into()));
@@ -234,6 +245,10 @@ impl TransactionalProducer {
         if let Some(failed) = lock(&producer.context().failed).clone() {
             return Err(CommitError::Refused(format!("a row was not delivered: {failed}")));
         }
+        // Asked for now, when every row has its offset and no later one can have been sent; answered while the commit goes on.
+        // Delivery reports would tell the same, but one for each row, of which this thread has hundreds of thousands a second.
+        let written = written(&self.topics);
+        let mut asked = ask_ends(producer, &written);
         if offsets.count() > 0 {
             ffi::send_offsets(producer, &offsets, group, self.timeout).map_err(|error| not_ended(&error))?;
         }
@@ -244,9 +259,14 @@ impl TransactionalProducer {
             // Also of a fence: our request may have been done, its answer lost, and the fence met by its repetition.
             CommitError::Unknown(error.to_string())
         })?;
-        self.disturbed = self.is_slow(began.elapsed());
-        self.remember(began.elapsed());
-        Ok(())
+        let took = began.elapsed();
+        let mut ends = told_ends(asked.as_mut());
+        if ends.len() < written.len() {
+            ends = told_ends(ask_ends(producer, &written).as_mut());
+        }
+        self.disturbed = self.is_slow(took);
+        self.remember(took);
+        Ok(Committed { ends })
     }
 
     fn is_slow(&self, took: Duration) -> bool {
@@ -284,6 +304,47 @@ impl Drop for TransactionalProducer {
     }
 }
 
+impl Topic {
+    /// Notes that the open transaction has rows in `partitions`.
+    fn note(&mut self, partitions: &[i32]) {
+        for &partition in partitions {
+            let Ok(partition) = usize::try_from(partition) else { continue };
+            if partition >= self.written.len() {
+                self.written.resize(partition + 1, false);
+            }
+            self.written[partition] = true;
+        }
+    }
+}
+
+/// The partitions that the open transaction has rows in.
+fn written(topics: &BTreeMap<TopicName, Topic>) -> Vec<TopicPartition> {
+    let of = |(name, topic): (&TopicName, &Topic)| {
+        let written = topic.written.iter().zip(0..).filter(|(written, _)| **written);
+        written.map(|(_, partition)| TopicPartition::new(name, partition)).collect::<Vec<_>>()
+    };
+    topics.iter().flat_map(of).collect()
+}
+
+/// Asks where partitions end now; none: there is nothing to ask.
+fn ask_ends(producer: &BaseProducer<TransactionWatch>, of: &[TopicPartition]) -> Option<AskedOffsets> {
+    let mut list = TopicPartitionList::with_capacity(of.len());
+    for partition in of {
+        list.add_partition_offset(partition.topic.as_str(), partition.partition, Offset::End).ok()?;
+    }
+    (!of.is_empty()).then(|| AskedOffsets::new(producer.client(), &list))?
+}
+
+/// What was told of that in time.
+fn told_ends(asked: Option<&mut AskedOffsets>) -> Vec<(TopicPartition, i64)> {
+    let told = asked.and_then(|asked| asked.answer(ENDS_WAIT)).unwrap_or_else(|| Ok(Vec::new()));
+    let told = told.unwrap_or_else(|error| {
+        tracing::warn!(error, "a commit is done, but where it ended cannot be read");
+        Vec::new()
+    });
+    told.into_iter().filter_map(|(partition, end)| Some((partition, end.ok()?))).collect()
+}
+
 /// Initialises the transactions of a producer, once.
 pub(crate) fn initialise<C: ProducerContext>(
     producer: &BaseProducer<C>,
@@ -311,6 +372,11 @@ fn serve_all(producer: &BaseProducer<TransactionWatch>) {
     for _ in 0..ffi::queued_events(producer).clamp(1, EVENTS_MAX) {
         producer.poll(Duration::ZERO);
     }
+}
+
+/// librdkafka takes 0 for "now", which would differ at each repetition: the start of 1970 is written a millisecond late.
+pub(crate) fn writable_timestamp(timestamp: i64) -> i64 {
+    if timestamp == 0 { 1 } else { timestamp }
 }
 
 /// Waits until no row is left in the producer; false: some are after `wait`.

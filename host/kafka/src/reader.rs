@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use weir_core::ports::TransportError;
-use weir_core::record::{RecordBatch, TopicPartition};
+use weir_core::record::{RecordBatch, TopicName, TopicPartition};
 
 use crate::config::{KafkaConfig, Role};
 use crate::ffi::{Fetched, RowQueue};
@@ -45,6 +45,10 @@ impl Reader {
 
     pub fn is_of(&self, partition: &TopicPartition) -> bool {
         self.partition == *partition
+    }
+
+    pub fn topic(&self) -> &TopicName {
+        &self.partition.topic
     }
 
     /// Rows from `offset` on, and where to go on; waits up to `wait` for the first.

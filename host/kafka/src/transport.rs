@@ -14,6 +14,8 @@ use crate::ffi::{BATCH_ROWS_MAX, RowQueue};
 use crate::hosts;
 use crate::membership::{Change, ClassicGroup, GroupWatch, Membership};
 use crate::producer::TransactionalProducer;
+use crate::purge::Purger;
+use crate::replay::Replayer;
 use crate::seek::{partition_list, seek};
 use crate::status::Status;
 
@@ -25,6 +27,16 @@ const RECOVER_WAIT: Duration = Duration::from_secs(2);
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// How long it waits for that answer.
 const PROBE_WAIT: Duration = Duration::from_millis(200);
+/// How long a wait for rows of a changelog may hide those of the input.
+const REPLAY_TURN: Duration = Duration::from_millis(1);
+/// A replay that stands before an open transaction for so long has met one of a dead owner.
+const BLOCKED_MAX: Duration = Duration::from_millis(500);
+/// Pause between two attempts to end such transactions, doubled each time, and its bound.
+const UNBLOCK_PAUSE: Duration = Duration::from_millis(500);
+/// See [`UNBLOCK_PAUSE`].
+const UNBLOCK_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How long the group's members may be asked for.
+const MEMBERS_WAIT: Duration = Duration::from_secs(2);
 
 /// A partition that is ours.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +57,10 @@ pub struct KafkaTransport {
     consumer: Arc<BaseConsumer<GroupWatch>>,
     /// After the fields that use the consumer; it leaves the group as it is dropped.
     membership: Box<dyn Membership>,
+    replayer: Replayer,
+    /// When a blocked replay was last helped, and how long the next help waits.
+    unblocked: (Instant, Duration),
+    purger: Purger,
     held: BTreeMap<TopicPartition, Held>,
     /// Handed out as revoked, not released yet.
     revoked: BTreeSet<TopicPartition>,
@@ -77,15 +93,19 @@ impl KafkaTransport {
             config.replace_disturbed_producer,
         );
         let membership = ClassicGroup::new(consumer.clone(), config.application.clone(), config.topics.clone());
+        let replayer = Replayer::new(config.clone(), status.clone(), id.clone());
         Ok(Self {
             config,
             id,
             status,
+            purger: Purger::new(client.clone()),
             client,
             producer,
             rows,
             consumer,
             membership: Box::new(membership),
+            replayer,
+            unblocked: (Instant::now(), UNBLOCK_PAUSE),
             held: BTreeMap::new(),
             revoked: BTreeSet::new(),
             assigning: None,
@@ -184,6 +204,23 @@ impl KafkaTransport {
         }
     }
 
+    /// Ends the transactions of expelled members if a replay waits for one. An owner that died before it added its positions
+    /// has left the committed ones stable, so the assignment had no reason to.
+    fn unblock_replays(&mut self) -> Result<(), TransportError> {
+        let Some(blocked) = self.replayer.blocked_for() else {
+            self.unblocked.1 = UNBLOCK_PAUSE;
+            return Ok(());
+        };
+        let (at, pause) = self.unblocked;
+        if blocked < BLOCKED_MAX || at.elapsed() < pause {
+            return Ok(());
+        }
+        let members = self.membership.members(MEMBERS_WAIT)?;
+        hosts::fence_expelled(&self.client, &self.config, &members, &self.id)?;
+        self.unblocked = (Instant::now(), (pause * 2).min(UNBLOCK_PAUSE_MAX));
+        Ok(())
+    }
+
     /// While an outage is known: asks now and then whether it is over, and says what it is until then.
     fn probe(&mut self) -> Result<(), TransportError> {
         let Some(outage) = self.status.outage() else { return Ok(()) };
@@ -210,11 +247,16 @@ impl Transport for KafkaTransport {
             self.take_changes(&mut incoming)?;
             self.go_on_assigning(&mut incoming)?;
             self.producer.serve();
+            self.purger.go_on()?;
+            self.unblock_replays()?;
             if !incoming.is_empty() {
                 return Ok(incoming);
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            self.take_rows(left.min(TURN), &mut incoming);
+            // Both each time, so that neither starves.
+            self.take_rows(if self.replayer.is_active() { Duration::ZERO } else { left.min(TURN) }, &mut incoming);
+            let wait = if incoming.is_empty() { left.min(REPLAY_TURN) } else { Duration::ZERO };
+            self.replayer.poll(wait, &mut incoming)?;
             if !incoming.is_empty() {
                 return Ok(incoming);
             }
@@ -239,7 +281,7 @@ impl Transport for KafkaTransport {
         if let Some(foreign) = positions.iter().find(|position| !ours(&position.partition)) {
             return Err(CommitError::Fenced(format!("{} is not ours", foreign.partition)));
         }
-        self.producer.commit(positions, self.membership.fence().as_ref()).map(|()| Committed::default())
+        self.producer.commit(positions, self.membership.fence().as_ref())
     }
 
     fn abort(&mut self) -> Result<(), TransportError> {
@@ -333,15 +375,15 @@ impl Transport for KafkaTransport {
         Ok(())
     }
 
-    fn replay(&mut self, _: &[Replay]) -> Result<(), TransportError> {
-        Err(TransportError::Fatal("changelogs cannot be replayed here yet".to_owned()))
+    fn replay(&mut self, from: &[Replay]) -> Result<(), TransportError> {
+        self.replayer.replay(from)
     }
 
-    fn stop_replay(&mut self, _: &[TopicPartition]) -> Result<(), TransportError> {
-        Ok(())
+    fn stop_replay(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
+        self.replayer.stop(partitions)
     }
 
-    fn purge(&mut self, _: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
-        Ok(())
+    fn purge(&mut self, before: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
+        self.purger.purge(before)
     }
 }

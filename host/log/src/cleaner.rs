@@ -77,12 +77,12 @@ impl EmbeddedLog {
             for (key, is_compacted, extent) in extents(&state).filter(|(_, _, extent)| extent.segment == number) {
                 let begin = begins.get(&key).copied().unwrap_or(0);
                 match is_compacted {
-                    true => compacted.push((key, extent.clone())),
+                    true if extent.next > begin => compacted.push((key, extent.clone())),
                     false if extent.next > begin => {
                         plain.push((key, extent.first.max(begin)));
                         plain_bytes += extent.bytes;
                     }
-                    false => {}
+                    _ => {}
                 }
             }
         }
@@ -223,7 +223,8 @@ fn extents(state: &State) -> impl Iterator<Item = (PartitionKey, bool, &Extent)>
     })
 }
 
-/// Where plain partitions begin once their topics' retention and the log's bound are applied, for those that change.
+/// Where partitions begin once their topics' retention and, if they are plain, the log's bound are applied, for those that
+/// change.
 fn expired(state: &State, log_bytes_max: Option<u64>, active: u64, now: i64) -> BTreeMap<PartitionKey, i64> {
     let mut total = state.segments.values().map(|segment| segment.bytes).sum::<u64>();
     let mut over = 0; // segments before this one are beyond the log's bound
@@ -235,15 +236,19 @@ fn expired(state: &State, log_bytes_max: Option<u64>, active: u64, now: i64) -> 
         over = number + 1;
     }
     let mut begins = BTreeMap::new();
-    for (&id, topic) in state.topics.iter().filter(|(_, topic)| !topic.meta.compacted) {
-        let retention = Retention::of(&topic.meta.settings).unwrap_or_default();
+    for (&id, topic) in &state.topics {
+        let compacted = topic.meta.compacted;
+        let retention = Retention::of(&topic.meta.settings, compacted).unwrap_or_default();
+        if !retention.deletes {
+            continue;
+        }
         for (number, partition) in topic.partitions.iter().enumerate() {
             let mut bytes = partition.extents.iter().map(|extent| extent.bytes).sum::<u64>();
             let mut begin = partition.begin;
             for extent in partition.extents.iter().take_while(|extent| extent.segment < active) {
                 let by_size = retention.bytes.is_some_and(|bytes_max| bytes - extent.bytes >= bytes_max);
                 let by_time = retention.ms.is_some_and(|ms| extent.max_timestamp < now.saturating_sub(ms));
-                if !(by_size || by_time || extent.segment < over) {
+                if !(by_size || by_time || !compacted && extent.segment < over) {
                     break;
                 }
                 bytes -= extent.bytes;

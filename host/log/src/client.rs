@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use weir_core::ports::{Client, Connector, NewTopic, Position, Transport, TransportError};
+use weir_core::ports::{Client, Connector, NewTopic, Position, TopicFacts, Transport, TransportError};
 use weir_core::record::{RecordBatch, TopicName, TopicPartition};
 
 use crate::config::{FETCH_BYTES_MAX, PARTITIONS_MAX};
@@ -10,7 +10,7 @@ use crate::draft::Draft;
 use crate::error::WriteError;
 use crate::frame::{PartitionKey, TopicMeta};
 use crate::log::EmbeddedLog;
-use crate::retention::Retention;
+use crate::retention::{Retention, cleanup_policy};
 use crate::transport::{LogTransport, no_partition, position_of};
 use crate::writer::{Done, Request};
 
@@ -70,7 +70,7 @@ impl Client for LogClient {
         if topic.name.as_str().is_empty() {
             return Err(refused("it has no name".into()));
         }
-        Retention::of(&topic.settings).map_err(refused)?;
+        Retention::of(&topic.settings, topic.compacted).map_err(refused)?;
         let meta = TopicMeta {
             id: 0,
             name: topic.name.as_str().to_owned(),
@@ -124,7 +124,7 @@ impl Client for LogClient {
         draft.add_batch(key, rows).map_err(TransportError::Abortable)?;
         let base = match self.log.write(Request::Transaction(draft))? {
             Done::Written(bases) => bases.get(&key).copied().unwrap_or_default(),
-            Done::Exists => 0,
+            Done::Exists | Done::Gone => return Err(TransportError::Abortable(no_partition(partition))),
         };
         Ok((base..base + rows.len() as i64).collect())
     }
@@ -136,5 +136,30 @@ impl Client for LogClient {
             Some(position_of(&state, &self.application, partition, key))
         });
         Ok(positions.filter(|position| position.metadata.is_some()).collect())
+    }
+    fn describe(&self, topics: &[TopicName]) -> Result<BTreeMap<TopicName, TopicFacts>, TransportError> {
+        let state = self.log.state();
+        let facts = |topic: &TopicName| {
+            let meta = &state.topics.get(state.by_name.get(topic)?)?.meta;
+            let mut settings = meta.settings.clone();
+            settings.insert("cleanup.policy".to_owned(), cleanup_policy(&meta.settings, meta.compacted));
+            let id = format!("{:016x}-{}", self.log.log_id, meta.id);
+            Some((topic.clone(), TopicFacts { partitions: meta.partitions, id, settings }))
+        };
+        Ok(topics.iter().filter_map(facts).collect())
+    }
+
+    fn delete_topic(&self, topic: &TopicName) -> Result<bool, TransportError> {
+        let id = self.log.state().by_name.get(topic).copied();
+        let Some(id) = id else { return Ok(false) };
+        Ok(matches!(self.log.write(Request::DeleteTopic(id))?, Done::Written(_)))
+    }
+
+    fn delete_records(&self, before: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
+        let purge = |(partition, offset): &(TopicPartition, i64)| Ok((self.key(partition)?, *offset));
+        let purges = before.iter().map(purge).collect::<Result<Vec<_>, TransportError>>()?;
+        let mut draft = Draft::default();
+        draft.purges = purges;
+        Ok(self.log.write(Request::Transaction(draft)).map(drop)?)
     }
 }

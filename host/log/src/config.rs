@@ -24,6 +24,10 @@ pub(crate) const TRANSACTION_BYTES_MAX: usize = 1 << 30;
 pub(crate) const FETCH_BYTES_MAX: usize = 4 << 20;
 /// Rows of one partition that one poll brings at most.
 pub(crate) const FETCH_ROWS_MAX: usize = CHUNK_ROWS_MAX;
+/// What one poll brings at most of each changelog that is replayed, in bytes as of [`FETCH_BYTES_MAX`].
+pub(crate) const REPLAY_BYTES_MAX: usize = 4 << 20;
+/// And in rows.
+pub(crate) const REPLAY_ROWS_MAX: usize = 16 * CHUNK_ROWS_MAX;
 /// Bytes of metadata that a position may carry, as brokers have it.
 pub(crate) const METADATA_BYTES_MAX: usize = 4096;
 /// Indexes of sealed segments kept in memory: those read last.

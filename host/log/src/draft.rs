@@ -32,6 +32,8 @@ pub(crate) struct Draft {
     /// The chunks' bytes.
     pub data: Vec<u8>,
     pub positions: Vec<PositionMeta>,
+    /// Rows before these offsets are to go.
+    pub purges: Vec<(PartitionKey, i64)>,
 }
 
 impl Draft {

@@ -84,9 +84,17 @@ fn checksum(log_id: u64, bytes: &[u8]) -> u32 {
 pub(crate) struct TopicMeta {
     pub id: u32,
     pub name: String,
+    /// 0: the topic of this id is deleted, and its id is never given again.
     pub partitions: i32,
     pub compacted: bool,
     pub settings: BTreeMap<String, String>,
+}
+
+impl TopicMeta {
+    /// What says that the topic `id` is deleted.
+    pub fn deleted(id: u32) -> Self {
+        Self { id, name: String::new(), partitions: 0, compacted: false, settings: BTreeMap::new() }
+    }
 }
 
 /// A position that an application has committed.

@@ -10,8 +10,10 @@
 //!   effect when a segment is sealed, by whole segments. A reader whose rows have expired goes on at the first that is
 //!   left, with a warning in the log. Compacted topics keep the last row of each key, tombstones too; what compaction may
 //!   take away goes when its segment does.
+//! - A topic that is deleted is gone with that frame, and its number is never given again; its space comes back with its
+//!   segments, as that of purged rows does.
 //! - It is not: shared by processes (a lock file names the one that has it), replicated, a place for secrets (no
-//!   encryption). Topics cannot be deleted.
+//!   encryption).
 //!
 //! Must not know: tasks, nodes, plugins. Start at [`EmbeddedLog::open`] and `writer.rs`, the way of a transaction to the
 //! disk; `frame.rs`, `chunk.rs` and `segment.rs` say what lies there; `reader.rs` is the way back. `tests/` and `src/tests`
@@ -31,6 +33,7 @@ mod lock;
 mod log;
 mod open;
 mod reader;
+mod replay;
 mod retention;
 mod segment;
 mod state;

@@ -59,6 +59,8 @@ pub(crate) enum Plan {
 pub(crate) struct State {
     pub topics: BTreeMap<u32, Topic>,
     pub by_name: BTreeMap<TopicName, u32>,
+    /// The id of the next topic: above all that were ever given.
+    pub next_topic: u32,
     pub positions: BTreeMap<(String, PartitionKey), Committed>,
     /// By the sequence of their first frame; the last is the one written to.
     pub segments: BTreeMap<u64, Segment>,
@@ -77,6 +79,7 @@ impl State {
         Self {
             topics: BTreeMap::new(),
             by_name: BTreeMap::new(),
+            next_topic: 0,
             positions: BTreeMap::new(),
             segments: BTreeMap::new(),
             active: SegmentIndex::default(),
@@ -92,6 +95,10 @@ impl State {
         (0..count).contains(&partition.partition).then_some((*topic, partition.partition))
     }
 
+    pub fn name(&self, (topic, partition): PartitionKey) -> Option<TopicPartition> {
+        Some(TopicPartition::new(self.topics.get(&topic)?.meta.name.as_str(), partition))
+    }
+
     pub fn partition(&self, (topic, partition): PartitionKey) -> Option<&Partition> {
         self.topics.get(&topic)?.partitions.get(usize::try_from(partition).ok()?)
     }
@@ -104,6 +111,11 @@ impl State {
     /// which a scan has filled already where `indexed`.
     pub fn apply(&mut self, segment: u64, data: u64, meta: &Meta, indexed: bool) {
         for topic in &meta.topics {
+            self.next_topic = self.next_topic.max(topic.id + 1);
+            if topic.partitions == 0 {
+                self.forget_topic(topic.id);
+                continue;
+            }
             let count = usize::try_from(topic.partitions).unwrap_or(0);
             self.by_name.insert(topic.name.as_str().into(), topic.id);
             self.topics
@@ -123,7 +135,9 @@ impl State {
         }
         for PositionMeta { application, partition, offset, metadata } in &meta.positions {
             let committed = Committed { offset: *offset, metadata: metadata.clone() };
-            self.positions.insert((application.clone(), *partition), committed);
+            if self.partition(*partition).is_some() {
+                self.positions.insert((application.clone(), *partition), committed);
+            }
         }
         if !indexed {
             self.active.add(data, &meta.chunks);
@@ -134,6 +148,14 @@ impl State {
         if meta.segments_from > 0 && !meta.snapshot {
             self.coalesce();
         }
+    }
+
+    /// Its rows are in no partition from now on; their space comes back with their segments.
+    fn forget_topic(&mut self, id: u32) {
+        if let Some(topic) = self.topics.remove(&id) {
+            self.by_name.remove(&TopicName::from(topic.meta.name.as_str()));
+        }
+        self.positions.retain(|(_, (topic, _)), _| *topic != id);
     }
 
     /// Notes that rows of a partition lie in a segment.
@@ -227,6 +249,10 @@ impl State {
             segments_from: self.segments.first_key_value().map_or(0, |(first, _)| *first),
             ..Meta::default()
         };
+        let last = self.topics.last_key_value().map_or(0, |(last, _)| last + 1);
+        if last < self.next_topic {
+            meta.topics.push(TopicMeta::deleted(self.next_topic - 1));
+        }
         for (&id, topic) in &self.topics {
             meta.topics.push(topic.meta.clone());
             for (partition, known) in topic.partitions.iter().enumerate() {

@@ -11,8 +11,9 @@ use crate::error::{ReadError, WriteError};
 use crate::frame::{PartitionKey, PositionMeta};
 use crate::group::{Change, MemberId};
 use crate::log::EmbeddedLog;
+use crate::replay::Replays;
 use crate::state::State;
-use crate::writer::Request;
+use crate::writer::{Done, Request};
 
 /// A stream thread's way to the log. Leaves its group when it is dropped.
 pub(crate) struct LogTransport {
@@ -22,6 +23,9 @@ pub(crate) struct LogTransport {
     fetching: BTreeMap<TopicPartition, Fetching>,
     /// The partition that is asked first by the next poll, so that none starves.
     first: usize,
+    replays: Replays,
+    /// Purges that go with the next transaction.
+    purges: BTreeMap<TopicPartition, i64>,
     /// The open transaction.
     draft: Option<Draft>,
     /// Why the open transaction can only be aborted.
@@ -47,16 +51,30 @@ impl LogTransport {
     pub fn new(log: Arc<EmbeddedLog>, application: &str, topics: &[TopicName], thread: usize) -> Self {
         let member = log.state().groups.entry(application.to_owned()).or_default().join(thread, topics);
         log.changed.notify_all();
-        let application = application.to_owned();
-        Self { log, application, member, fetching: BTreeMap::new(), first: 0, draft: None, broken: None }
+        Self {
+            log,
+            application: application.to_owned(),
+            member,
+            fetching: BTreeMap::new(),
+            first: 0,
+            replays: Replays::default(),
+            purges: BTreeMap::new(),
+            draft: None,
+            broken: None,
+        }
     }
 
     /// Asks the group what has changed, and takes it in.
     fn changes(&mut self, state: &mut State) -> Vec<Incoming> {
+        let gone = |(at, fetching): &(&TopicPartition, &Fetching)| state.key(at) != Some(fetching.key);
+        let gone: Vec<TopicPartition> = self.fetching.iter().filter(gone).map(|(at, _)| at.clone()).collect();
         let State { groups, by_name, topics, .. } = state;
         let Some(group) = groups.get_mut(&self.application) else { return Vec::new() };
         let count = |topic: &TopicName| Some(topics.get(by_name.get(topic)?)?.meta.partitions);
-        let Change { lost, revoked, assigned } = group.poll(self.member, count, Instant::now());
+        // A topic that was deleted is nobody's, and one made anew under its name another.
+        group.release(self.member, &gone);
+        let Change { mut lost, revoked, assigned } = group.poll(self.member, count, Instant::now());
+        lost.extend(gone);
         self.fetching.retain(|partition, _| !lost.contains(partition));
         for partition in &revoked {
             if let Some(fetching) = self.fetching.get_mut(partition) {
@@ -117,7 +135,7 @@ impl LogTransport {
         Ok(incoming)
     }
 
-    fn try_commit(&self, mut draft: Draft, positions: &[Position]) -> Result<(), CommitError> {
+    fn try_commit(&self, mut draft: Draft, positions: &[Position]) -> Result<Committed, CommitError> {
         {
             let mut state = self.log.state();
             for position in positions {
@@ -142,12 +160,24 @@ impl LogTransport {
             }
             group.set_committing(self.member, true);
         }
+        draft.close();
+        let mut rows: BTreeMap<PartitionKey, i64> = BTreeMap::new();
+        for chunk in &draft.chunks {
+            *rows.entry(chunk.partition).or_default() += chunk.rows;
+        }
         let written = self.log.write(Request::Transaction(draft));
         if let Some(group) = self.log.state().groups.get_mut(&self.application) {
             group.set_committing(self.member, false);
         }
         match written {
-            Ok(_) => Ok(()),
+            Ok(Done::Written(bases)) => {
+                let state = self.log.state();
+                let end = |(key, base)| Some((state.name(key)?, base + rows.get(&key)?));
+                Ok(Committed { ends: bases.into_iter().filter_map(end).collect() })
+            }
+            Ok(Done::Gone | Done::Exists) => {
+                Err(CommitError::Refused("a topic that it writes to or reads from was deleted".into()))
+            }
             Err(WriteError::Failed(why)) => Err(CommitError::Refused(why)),
             Err(WriteError::Unknown(why)) => Err(CommitError::Unknown(why)),
         }
@@ -187,9 +217,10 @@ impl Transport for LogTransport {
                 return Ok(changes);
             }
             let ready = self.ready(&state);
-            if !ready.is_empty() {
+            if !ready.is_empty() || !self.replays.is_empty() {
                 drop(state);
-                let incoming = self.fetch(ready)?;
+                let mut incoming = self.fetch(ready)?;
+                incoming.extend(self.replays.read(&log)?);
                 if !incoming.is_empty() {
                     return Ok(incoming);
                 }
@@ -235,10 +266,14 @@ impl Transport for LogTransport {
     }
 
     fn commit(&mut self, positions: &[Position]) -> Result<Committed, CommitError> {
-        let draft = self.draft.take().ok_or_else(|| CommitError::Refused("no transaction is open".into()))?;
+        let mut draft = self.draft.take().ok_or_else(|| CommitError::Refused("no transaction is open".into()))?;
+        let purges = std::mem::take(&mut self.purges);
+        let state = self.log.state();
+        draft.purges = purges.iter().filter_map(|(partition, before)| Some((state.key(partition)?, *before))).collect();
+        drop(state);
         match self.broken.take() {
             Some(why) => Err(CommitError::Refused(why)),
-            None => self.try_commit(draft, positions).map(|()| Committed::default()),
+            None => self.try_commit(draft, positions),
         }
     }
 
@@ -288,15 +323,22 @@ impl Transport for LogTransport {
         Ok(())
     }
 
-    fn replay(&mut self, _: &[Replay]) -> Result<(), TransportError> {
-        Err(TransportError::Fatal("changelogs cannot be replayed here yet".to_owned()))
+    fn replay(&mut self, from: &[Replay]) -> Result<(), TransportError> {
+        let begun = self.replays.begin(&self.log.state(), from);
+        begun.map_err(|unknown| TransportError::Abortable(no_partition(&unknown)))
     }
 
-    fn stop_replay(&mut self, _: &[TopicPartition]) -> Result<(), TransportError> {
+    fn stop_replay(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
+        self.replays.stop(partitions);
         Ok(())
     }
 
-    fn purge(&mut self, _: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
+    /// With the next transaction: a sync of their own would be dearer than the space.
+    fn purge(&mut self, before: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
+        for (partition, offset) in before {
+            let known = self.purges.entry(partition.clone()).or_insert(*offset);
+            *known = (*known).max(*offset);
+        }
         Ok(())
     }
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use crate::disk::DiskFile;
 use crate::draft::Draft;
 use crate::error::WriteError;
-use crate::frame::{Meta, PartitionKey, TopicMeta, encode_front};
+use crate::frame::{Meta, PartitionKey, RangeMeta, TopicMeta, encode_front};
 use crate::log::{EmbeddedLog, lock};
 use crate::segment::{Segment, SegmentIndex, encode_segment_header, index_path, segment_path, write_index};
+use crate::state::State;
 
 /// Where the next frame goes.
 pub(crate) struct Writer {
@@ -32,6 +33,8 @@ pub(crate) enum Request {
     Transaction(Draft),
     /// A new topic, its number still to be given.
     CreateTopic(TopicMeta),
+    /// The end of a topic, by its number.
+    DeleteTopic(u32),
 }
 
 /// What became of a request.
@@ -41,6 +44,8 @@ pub(crate) enum Done {
     Written(BTreeMap<PartitionKey, i64>),
     /// The topic was there before.
     Exists,
+    /// A topic that it is about is not there any more; nothing was done.
+    Gone,
 }
 
 type Outcome = Result<Done, WriteError>;
@@ -125,42 +130,24 @@ impl EmbeddedLog {
         }
     }
 
-    /// What each request's frame does, its offsets given; none for a topic that is there.
+    /// What each request's frame does, its offsets given; none for a topic that is there, or is there no more.
     fn plan_frames<'a>(&self, group: &'a [Request]) -> (Vec<(Meta, &'a [u8])>, Vec<Done>) {
         let state = self.state();
-        let mut nexts: BTreeMap<PartitionKey, i64> = BTreeMap::new();
-        let mut next_topic = state.topics.last_key_value().map_or(0, |(last, _)| last + 1);
-        let mut created: Vec<&str> = Vec::new();
+        let mut plan = Plan { next_topic: state.next_topic, ..Plan::default() };
         let (mut metas, mut outcomes) = (Vec::new(), Vec::new());
         for request in group {
-            let mut meta = Meta::default();
-            let mut bases = BTreeMap::new();
-            let mut data = &[][..];
-            match request {
-                Request::CreateTopic(topic) => {
-                    let name = topic.name.as_str();
-                    if state.by_name.contains_key(&name.into()) || created.contains(&name) {
-                        outcomes.push(Done::Exists);
-                        continue;
-                    }
-                    created.push(name);
-                    meta.topics.push(TopicMeta { id: next_topic, ..topic.clone() });
-                    next_topic += 1;
+            let (meta, data, done) = match request {
+                Request::CreateTopic(topic) => (plan.create(&state, topic), &[][..], Done::Exists),
+                Request::DeleteTopic(id) => (plan.delete(&state, *id), &[][..], Done::Gone),
+                Request::Transaction(draft) => (plan.write(&state, draft), &draft.data[..], Done::Gone),
+            };
+            match meta {
+                Some((meta, bases)) => {
+                    metas.push((meta, data));
+                    outcomes.push(Done::Written(bases));
                 }
-                Request::Transaction(draft) => {
-                    data = &draft.data;
-                    meta.positions.clone_from(&draft.positions);
-                    for chunk in &draft.chunks {
-                        let known = || state.partition(chunk.partition).map_or(0, |partition| partition.next);
-                        let next = nexts.entry(chunk.partition).or_insert_with(known);
-                        bases.entry(chunk.partition).or_insert(*next);
-                        meta.chunks.push(chunk.at(*next));
-                        *next += chunk.rows;
-                    }
-                }
+                None => outcomes.push(done),
             }
-            metas.push((meta, data));
-            outcomes.push(Done::Written(bases));
         }
         (metas, outcomes)
     }
@@ -233,6 +220,62 @@ impl EmbeddedLog {
 
     fn create_segment(&self, first: u64, snapshot: &Meta) -> io::Result<(Segment, SegmentIndex)> {
         create_segment(&*self.disk, &self.dir, self.log_id, first, snapshot)
+    }
+}
+
+/// What earlier requests of a round have done already.
+#[derive(Default)]
+struct Plan<'a> {
+    nexts: BTreeMap<PartitionKey, i64>,
+    next_topic: u32,
+    created: Vec<&'a str>,
+    deleted: Vec<u32>,
+}
+
+/// A frame, and the first offset of each partition's rows.
+type Planned = (Meta, BTreeMap<PartitionKey, i64>);
+
+impl<'a> Plan<'a> {
+    fn create(&mut self, state: &State, topic: &'a TopicMeta) -> Option<Planned> {
+        let name = topic.name.as_str();
+        if state.by_name.contains_key(&name.into()) || self.created.contains(&name) {
+            return None;
+        }
+        self.created.push(name);
+        let topics = vec![TopicMeta { id: self.next_topic, ..topic.clone() }];
+        self.next_topic += 1;
+        Some((Meta { topics, ..Meta::default() }, BTreeMap::new()))
+    }
+
+    fn delete(&mut self, state: &State, id: u32) -> Option<Planned> {
+        if !state.topics.contains_key(&id) || self.deleted.contains(&id) {
+            return None;
+        }
+        self.deleted.push(id);
+        Some((Meta { topics: vec![TopicMeta::deleted(id)], ..Meta::default() }, BTreeMap::new()))
+    }
+
+    fn write(&mut self, state: &State, draft: &Draft) -> Option<Planned> {
+        let gone = |key: PartitionKey| state.partition(key).is_none() || self.deleted.contains(&key.0);
+        let rows = draft.chunks.iter().map(|chunk| chunk.partition);
+        if rows.chain(draft.positions.iter().map(|position| position.partition)).any(gone) {
+            return None;
+        }
+        let purges: Vec<_> = draft.purges.iter().filter(|(key, _)| !gone(*key)).copied().collect();
+        let mut meta = Meta { positions: draft.positions.clone(), ..Meta::default() };
+        let mut bases = BTreeMap::new();
+        let next = |key| state.partition(key).map_or(0, |partition| partition.next);
+        for (partition, before) in purges {
+            let begin = before.min(self.nexts.get(&partition).copied().unwrap_or_else(|| next(partition)));
+            meta.ranges.push(RangeMeta { partition, begin, next: begin });
+        }
+        for chunk in &draft.chunks {
+            let next = self.nexts.entry(chunk.partition).or_insert_with(|| next(chunk.partition));
+            bases.entry(chunk.partition).or_insert(*next);
+            meta.chunks.push(chunk.at(*next));
+            *next += chunk.rows;
+        }
+        Some((meta, bases))
     }
 }
 

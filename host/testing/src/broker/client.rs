@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_core::ports::{Client, Connector, NewTopic, Position, Transport, TransportError};
+use weir_core::ports::{Client, Connector, NewTopic, Position, TopicFacts, Transport, TransportError};
 use weir_core::record::{RecordBatch, TopicName, TopicPartition};
 
 use super::{SimBroker, SimTransport, StoredRow};
@@ -52,12 +52,16 @@ impl Client for SimConnector {
     }
 
     fn create_topic(&self, topic: &NewTopic) -> Result<bool, TransportError> {
-        Ok(self.broker.create_topic(&topic.name, topic.partitions))
+        let mut settings = topic.settings.clone();
+        let policy = if topic.compacted { "compact" } else { "delete" };
+        settings.entry("cleanup.policy".to_owned()).or_insert_with(|| policy.to_owned());
+        Ok(self.broker.create_topic_with(&topic.name, topic.partitions, settings))
     }
 
     fn offsets(&self, partition: &TopicPartition) -> Result<(i64, i64), TransportError> {
-        let end = self.broker.lock().partition(partition).map(|log| log.stable_end());
-        end.map(|end| (0, end)).ok_or_else(|| unknown(partition))
+        let broker = self.broker.lock();
+        let log = broker.partition(partition).ok_or_else(|| unknown(partition))?;
+        Ok((log.begin(), log.stable_end()))
     }
 
     fn offset_at(&self, partition: &TopicPartition, timestamp: i64) -> Result<i64, TransportError> {
@@ -87,5 +91,22 @@ impl Client for SimConnector {
     fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<Position>, TransportError> {
         let at = |partition| self.broker.committed_position(&self.application, partition);
         Ok(partitions.iter().filter_map(at).collect())
+    }
+    fn describe(&self, topics: &[TopicName]) -> Result<BTreeMap<TopicName, TopicFacts>, TransportError> {
+        let broker = self.broker.lock();
+        let facts = |topic: &TopicName| Some((topic.clone(), broker.facts.get(topic)?.clone()));
+        Ok(topics.iter().filter_map(facts).collect())
+    }
+
+    fn delete_topic(&self, topic: &TopicName) -> Result<bool, TransportError> {
+        Ok(self.broker.delete_topic(topic))
+    }
+
+    fn delete_records(&self, before: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
+        let mut broker = self.broker.lock();
+        for (partition, offset) in before {
+            broker.partition_mut(partition).ok_or_else(|| unknown(partition))?.purge(*offset);
+        }
+        Ok(())
     }
 }

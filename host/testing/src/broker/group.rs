@@ -6,6 +6,7 @@ use weir_core::ports::Position;
 use weir_core::record::{TopicName, TopicPartition};
 
 use super::Broker;
+use super::log::Partition;
 
 /// One joining of one member. A member that was expelled and joins again is another one.
 pub(crate) type MemberId = u64;
@@ -148,10 +149,11 @@ impl Broker {
             if self.waits_for_stable && !self.make_stable(group, &partition) {
                 continue;
             }
+            let begin = self.partition(&partition).map_or(0, Partition::begin);
             let Some(entry) = self.groups.get_mut(group) else { continue };
             let Some(member) = entry.members.get(instance) else { continue };
             entry.owners.insert(partition.clone(), member.id);
-            let start = Position { partition: partition.clone(), offset: 0, metadata: None };
+            let start = Position { partition: partition.clone(), offset: begin, metadata: None };
             taken.push(entry.committed.get(&partition).cloned().unwrap_or(start));
         }
         taken
@@ -173,11 +175,27 @@ impl Broker {
 
     fn make_stable(&mut self, group: &str, partition: &TopicPartition) -> bool {
         let Some(holder) = self.unstable(group, partition) else { return true };
-        // A transactional id is its member's instance; only one that the group has expelled may be cut off.
-        let expelled = !self.groups.get(group).is_some_and(|entry| entry.members.contains_key(&holder));
+        self.cut_off_expelled(group, &holder)
+    }
+
+    /// Aborts what `holder` has open if the group has expelled it; a transactional id is its member's instance.
+    fn cut_off_expelled(&mut self, group: &str, holder: &str) -> bool {
+        let expelled = !self.groups.get(group).is_some_and(|entry| entry.members.contains_key(holder));
         if expelled && self.aborts_expelled {
-            self.init_producer(&holder);
+            self.init_producer(holder);
         }
         expelled && self.aborts_expelled
+    }
+
+    /// Aborts what expelled members of `group` have open in `partition`: a replay waits for it. They may have added no
+    /// position yet, so that no new owner had reason to.
+    pub(crate) fn unblock(&mut self, group: &str, partition: &TopicPartition) {
+        let open = self.partition(partition).map(Partition::open_transactions).unwrap_or_default();
+        let holders: Vec<String> = open.into_iter().map(|id| self.producer_of(id)).collect();
+        for holder in holders {
+            if holder.starts_with(&format!("{group}-")) {
+                self.cut_off_expelled(group, &holder);
+            }
+        }
     }
 }

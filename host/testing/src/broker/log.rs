@@ -58,6 +58,8 @@ enum Entry {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Partition {
     entries: Vec<Entry>,
+    /// The first offset that can be read: what lies before was deleted.
+    begin: usize,
     /// Open transactions with rows here, and where their first one lies.
     open: BTreeMap<TransactionId, usize>,
 }
@@ -79,6 +81,27 @@ impl Partition {
         }
     }
 
+    /// The first offset that can be read.
+    pub(crate) fn begin(&self) -> i64 {
+        self.begin as i64
+    }
+
+    /// One past the last entry, committed or not: Kafka's high watermark.
+    pub(crate) fn end_offset(&self) -> i64 {
+        self.entries.len() as i64
+    }
+
+    /// Transactions that hold back the reader of committed rows.
+    pub(crate) fn open_transactions(&self) -> Vec<TransactionId> {
+        self.open.keys().copied().collect()
+    }
+
+    /// Deletes the rows before `offset`, as far as there are any.
+    pub(crate) fn purge(&mut self, offset: i64) {
+        let before = usize::try_from(offset).unwrap_or(0).min(self.stable_end() as usize);
+        self.begin = self.begin.max(before);
+    }
+
     /// One past the last row that a reader of committed rows may see: Kafka's last stable offset.
     pub(crate) fn stable_end(&self) -> i64 {
         self.open.values().min().copied().unwrap_or(self.entries.len()) as i64
@@ -90,7 +113,7 @@ impl Partition {
         offset: i64,
         transactions: &'a [Transaction],
     ) -> impl Iterator<Item = (i64, &'a StoredRow)> {
-        let range = (offset.max(0)).min(self.stable_end()) as usize..self.stable_end() as usize;
+        let range = (offset.max(self.begin())).min(self.stable_end()) as usize..self.stable_end() as usize;
         let start = range.start as i64;
         self.entries[range].iter().zip(start..).filter_map(|(entry, offset)| match entry {
             Entry::Row(row, None) => Some((offset, row)),

@@ -7,6 +7,7 @@ mod client;
 mod faults;
 mod group;
 mod log;
+mod replay;
 mod transactions;
 mod transport;
 
@@ -20,7 +21,7 @@ pub use transport::SimTransport;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use weir_core::ports::Position;
+use weir_core::ports::{Position, TopicFacts};
 use weir_core::record::{TopicName, TopicPartition};
 
 use crate::random::Random;
@@ -51,6 +52,8 @@ pub struct BrokerConfig {
     pub fences: bool,
     /// Rows that one poll brings at most of a partition.
     pub fetch_rows_max: usize,
+    /// Rows of a changelog that one poll brings at most.
+    pub replay_rows_max: usize,
     /// Time that each poll takes, where nobody else moves the clock.
     pub poll_us: i64,
 }
@@ -68,6 +71,7 @@ impl Default for BrokerConfig {
             replaces_disturbed: true,
             fences: true,
             fetch_rows_max: 500,
+            replay_rows_max: 50,
             poll_us: 1000,
         }
     }
@@ -83,6 +87,8 @@ pub(crate) struct Broker {
     pub(crate) random: Random,
     pub(crate) faults: Faults,
     topics: BTreeMap<TopicName, Vec<Partition>>,
+    facts: BTreeMap<TopicName, TopicFacts>,
+    topics_created: usize,
     producers: BTreeMap<String, Producer>,
     transactions: Vec<Transaction>,
     ends: Vec<DelayedEnd>,
@@ -99,6 +105,7 @@ pub(crate) struct Broker {
     replaces_disturbed: bool,
     fences: bool,
     fetch_rows_max: usize,
+    replay_rows_max: usize,
     poll_us: i64,
 }
 
@@ -111,6 +118,8 @@ impl SimBroker {
             random: Random::new(config.seed),
             faults: Faults::default(),
             topics: BTreeMap::new(),
+            facts: BTreeMap::new(),
+            topics_created: 0,
             producers: BTreeMap::new(),
             transactions: Vec::new(),
             ends: Vec::new(),
@@ -127,6 +136,7 @@ impl SimBroker {
             replaces_disturbed: config.replaces_disturbed,
             fences: config.fences,
             fetch_rows_max: config.fetch_rows_max,
+            replay_rows_max: config.replay_rows_max,
             poll_us: config.poll_us,
         })))
     }
@@ -166,12 +176,32 @@ impl SimBroker {
 
     /// Creates a topic; `false`: it is already there.
     pub fn create_topic(&self, name: &TopicName, partitions: i32) -> bool {
+        self.create_topic_with(name, partitions, BTreeMap::new())
+    }
+
+    pub(crate) fn create_topic_with(
+        &self,
+        name: &TopicName,
+        partitions: i32,
+        settings: BTreeMap<String, String>,
+    ) -> bool {
         let mut broker = self.lock();
         let new = !broker.topics.contains_key(name);
         if new {
+            broker.topics_created += 1;
+            let id = format!("topic {}", broker.topics_created);
+            broker.facts.insert(name.clone(), TopicFacts { partitions, id, settings });
             broker.topics.insert(name.clone(), vec![Partition::default(); partitions.unsigned_abs() as usize]);
         }
         new
+    }
+
+    /// Deletes a topic with its rows and the positions in it; `false`: there is none.
+    pub fn delete_topic(&self, name: &TopicName) -> bool {
+        let mut broker = self.lock();
+        broker.groups.values_mut().for_each(|group| group.committed.retain(|partition, _| partition.topic != *name));
+        broker.facts.remove(name);
+        broker.topics.remove(name).is_some()
     }
 
     /// Appends a row outside of any transaction.

@@ -165,6 +165,19 @@ impl Broker {
         self.commits.push(Committed { transaction: id, producer, rows, positions: moved });
     }
 
+    pub(crate) fn producer_of(&self, id: TransactionId) -> String {
+        self.transactions[id.0].producer.clone()
+    }
+
+    /// The last row that the open transaction of `producer` has in each of its partitions.
+    pub(crate) fn last_rows(&self, producer: (&str, u32)) -> BTreeMap<TopicPartition, i64> {
+        let known = self.producers.get(producer.0).filter(|known| known.epoch == producer.1);
+        let open = known.and_then(|known| known.open);
+        let rows = open.into_iter().flat_map(|id| &self.transactions[id.0].rows);
+        // Offsets rise, so the last one stays.
+        rows.cloned().collect()
+    }
+
     /// Who holds a position of `partition` in an open transaction: its committed position is not to be relied on.
     pub(crate) fn unstable(&self, group: &str, partition: &TopicPartition) -> Option<String> {
         let open = self.producers.values().filter_map(|producer| producer.open);

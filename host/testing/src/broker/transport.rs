@@ -5,6 +5,8 @@ use weir_core::ports::{CommitError, Committed, Incoming, Outgoing, Position, Rep
 use weir_core::record::{TopicName, TopicPartition};
 
 use super::group::{MemberId, Standing};
+use super::log::Partition;
+use super::replay::Replays;
 use super::transactions::{DelayedEnd, Fenced};
 use super::{Broker, SimBroker, StoredRow};
 
@@ -18,6 +20,7 @@ pub struct SimTransport {
     member: MemberId,
     epoch: u32,
     partitions: BTreeMap<TopicPartition, Fetching>,
+    replays: Replays,
     /// A transaction was begun and not ended.
     open: bool,
     /// An end of this producer may still be on its way.
@@ -55,6 +58,7 @@ impl SimTransport {
             member,
             epoch,
             partitions: BTreeMap::new(),
+            replays: Replays::default(),
             open: false,
             disturbed: false,
         }
@@ -167,6 +171,12 @@ fn choose_ending(broker: &mut Broker, commit: bool) -> Ending {
     if !commit && chance(faults.abort_failed) { Ending::Lost } else { Ending::Answered }
 }
 
+/// Any offset from the last row's to the next one's will do: sometimes before the marker of the commit, sometimes after it.
+fn end_of(broker: &Broker, partition: TopicPartition, last: i64) -> (TopicPartition, i64) {
+    let after_marker = broker.partition(&partition).map_or(last + 1, Partition::end_offset);
+    (partition, if last % 2 == 0 { last + 1 } else { after_marker })
+}
+
 impl Transport for SimTransport {
     fn poll(&mut self, _wait: Duration) -> Result<Vec<Incoming>, TransportError> {
         let shared = self.broker.clone();
@@ -183,6 +193,7 @@ impl Transport for SimTransport {
         let mut incoming = Vec::new();
         self.membership(&mut broker, &mut incoming)?;
         self.fetch(&mut broker, &mut incoming);
+        self.replays.poll(&mut broker, &self.application, &mut incoming);
         Ok(incoming)
     }
 
@@ -242,10 +253,12 @@ impl Transport for SimTransport {
         if !positions.is_empty() {
             broker.add_positions((&self.instance, self.epoch), &self.application, positions).map_err(fenced)?;
         }
+        let last_rows = broker.last_rows((&self.instance, self.epoch));
         match self.end(&mut broker, true).map_err(fenced)? {
             Ending::Answered | Ending::Repeated => {
                 self.open = false;
-                Ok(Committed::default())
+                let ends = last_rows.into_iter().map(|(partition, last)| end_of(&broker, partition, last));
+                Ok(Committed { ends: ends.collect() })
             }
             Ending::Lost | Ending::Unanswered | Ending::Delayed => {
                 Err(CommitError::Unknown("no answer from the coordinator".to_owned()))
@@ -288,7 +301,8 @@ impl Transport for SimTransport {
             if broker.waits_for_stable && broker.unstable(&self.application, partition).is_some() {
                 return Err(TransportError::Retriable(format!("the position of {partition} is not settled")));
             }
-            let start = Position { partition: partition.clone(), offset: 0, metadata: None };
+            let begin = broker.partition(partition).map_or(0, Partition::begin);
+            let start = Position { partition: partition.clone(), offset: begin, metadata: None };
             let committed = broker.groups.get(&self.application).and_then(|group| group.committed.get(partition));
             let position = committed.cloned().unwrap_or(start);
             fetching.next = position.offset;
@@ -334,15 +348,23 @@ impl Transport for SimTransport {
         Ok(())
     }
 
-    fn replay(&mut self, _: &[Replay]) -> Result<(), TransportError> {
-        Err(TransportError::Fatal("changelogs cannot be replayed here yet".to_owned()))
+    fn replay(&mut self, from: &[Replay]) -> Result<(), TransportError> {
+        let unknown = self.replays.begin(&self.broker.lock(), from);
+        unknown.map_or(Ok(()), |unknown| Err(TransportError::Retriable(format!("there is no partition {unknown}"))))
     }
 
-    fn stop_replay(&mut self, _: &[TopicPartition]) -> Result<(), TransportError> {
+    fn stop_replay(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
+        self.replays.stop(partitions);
         Ok(())
     }
 
-    fn purge(&mut self, _: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
+    fn purge(&mut self, before: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
+        let mut broker = self.broker.lock();
+        for (partition, offset) in before {
+            if let Some(log) = broker.partition_mut(partition) {
+                log.purge(*offset);
+            }
+        }
         Ok(())
     }
 }

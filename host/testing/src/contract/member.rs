@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_core::ports::{Incoming, Outgoing, Position, Transport, TransportError};
+use weir_core::ports::{Committed, Incoming, Outgoing, Position, Replay, Transport, TransportError};
 use weir_core::record::{RecordBatch, Rows, TopicName, TopicPartition};
 
 use super::{SILENCE, batch, eventually};
@@ -60,16 +60,43 @@ pub struct Member {
     pub revoked: BTreeSet<TopicPartition>,
     /// Rows fetched and not looked at yet.
     pub rows: Vec<Row>,
+    /// What was replayed of each changelog since it was asked for.
+    pub replays: BTreeMap<TopicPartition, Replaying>,
     /// The next offset that may be fetched.
     next: BTreeMap<TopicPartition, i64>,
+}
+
+/// What came of one replay.
+#[derive(Clone, Debug, Default)]
+pub struct Replaying {
+    /// The rows, in the order in which they came.
+    pub rows: Vec<Row>,
+    /// Where to go on, and the end as it was at the beginning; none: nothing came yet.
+    pub reached: Option<(i64, i64)>,
+    /// What the first batch said.
+    pub restarted: bool,
+}
+
+impl Replaying {
+    /// Whether the last batch has come.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.reached.is_some_and(|(next, end)| next >= end)
+    }
+
+    /// The values of its rows as text.
+    #[must_use]
+    pub fn values(&self) -> Vec<String> {
+        self.rows.iter().map(Row::text).collect()
+    }
 }
 
 impl Member {
     /// A member that has not been polled yet.
     #[must_use]
     pub fn new(transport: Box<dyn Transport>) -> Self {
-        let (assigned, revoked) = (BTreeMap::new(), BTreeSet::new());
-        Self { transport, assigned, revoked, rows: Vec::new(), next: BTreeMap::new() }
+        let (assigned, revoked, replays) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Self { transport, assigned, revoked, rows: Vec::new(), replays, next: BTreeMap::new() }
     }
 
     /// Polls once.
@@ -85,9 +112,58 @@ impl Member {
                 Incoming::Revoked(partitions) => self.revoke(partitions),
                 Incoming::Lost(partitions) => self.lose(&partitions),
                 Incoming::Fetched(partition, batch) => self.fetched(partition, &batch),
-                Incoming::Replayed { partition, .. } => panic!("{partition} is replayed, and nobody asked"),
+                Incoming::Replayed { partition, rows, next, end, restarted } => {
+                    self.replayed(&partition, &rows, (next, end), restarted);
+                }
             }
         }
+    }
+
+    fn replayed(&mut self, partition: &TopicPartition, batch: &RecordBatch, reached: (i64, i64), restarted: bool) {
+        let Some(replay) = self.replays.get_mut(partition) else { panic!("{partition} is replayed, and nobody asked") };
+        assert!(!replay.is_done(), "{partition} had come to its end already: {:?}", replay.reached);
+        match replay.reached {
+            None => replay.restarted = restarted,
+            Some((next, end)) => {
+                assert!(!restarted, "{partition}: only the first batch says that the replay began elsewhere");
+                assert_eq!(reached.1, end, "{partition}: the end stays what it was");
+                assert!(reached.0 >= next, "{partition} went back from {next} to {}", reached.0);
+            }
+        }
+        let mut least = replay.rows.last().map_or(0, |row| row.offset + 1);
+        for row in rows_of(partition, batch) {
+            assert!(
+                row.offset >= least && row.offset < reached.0,
+                "{partition}: {} between {least} and {reached:?}",
+                row.offset
+            );
+            least = row.offset + 1;
+            replay.rows.push(row);
+        }
+        replay.reached = Some(reached);
+    }
+
+    /// Asks for replays, of each partition from its offset on.
+    pub fn replay(&mut self, from: &[(TopicPartition, Option<i64>)]) {
+        let asked: Vec<Replay> =
+            from.iter().map(|(partition, from)| Replay { partition: partition.clone(), from: *from }).collect();
+        self.transport.replay(&asked).unwrap();
+        self.replays.extend(from.iter().map(|(partition, _)| (partition.clone(), Replaying::default())));
+    }
+
+    /// Polls until every replay has come to its end, and returns them.
+    pub fn finish_replays(&mut self) -> BTreeMap<TopicPartition, Replaying> {
+        eventually("all is replayed", || {
+            self.poll(Duration::from_millis(20));
+            self.replays.values().all(Replaying::is_done).then_some(())
+        });
+        std::mem::take(&mut self.replays)
+    }
+
+    /// The whole of one replay.
+    pub fn replay_whole(&mut self, partition: &TopicPartition, from: Option<i64>) -> Replaying {
+        self.replay(&[(partition.clone(), from)]);
+        self.finish_replays().remove(partition).unwrap()
     }
 
     fn assign(&mut self, position: Position) {
@@ -170,13 +246,13 @@ impl Member {
     }
 
     /// Commits with a position for each input partition given.
-    pub fn commit(&mut self, positions: &[(&TopicPartition, i64)]) {
+    pub fn commit(&mut self, positions: &[(&TopicPartition, i64)]) -> Committed {
         let position = |&(partition, offset): &(&TopicPartition, i64)| Position {
             partition: partition.clone(),
             offset,
             metadata: Some(format!("at {offset}")),
         };
-        self.transport.commit(&positions.iter().map(position).collect::<Vec<_>>()).unwrap();
+        self.transport.commit(&positions.iter().map(position).collect::<Vec<_>>()).unwrap()
     }
 
     /// Goes on from other offsets.

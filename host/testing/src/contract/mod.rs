@@ -13,12 +13,16 @@ mod client;
 mod group;
 mod member;
 mod positions;
+mod replay;
+mod topics;
 mod transactions;
 
 pub use client::*;
 pub use group::*;
-pub use member::{Member, Row, rows_of};
+pub use member::{Member, Replaying, Row, rows_of};
 pub use positions::*;
+pub use replay::*;
+pub use topics::*;
 pub use transactions::*;
 
 use std::sync::Arc;
@@ -206,6 +210,23 @@ macro_rules! contract_tests {
             offsets_are_the_first_and_the_end,
             an_offset_is_found_by_its_timestamp,
             positions_never_committed_are_absent,
+            a_commit_tells_where_it_ended_in_each_partition,
+            a_replay_brings_all_committed_rows_in_order,
+            a_replay_goes_on_from_an_offset,
+            a_replay_of_nothing_says_so_at_once,
+            a_replay_from_outside_of_the_log_begins_anew,
+            a_replay_passes_over_aborted_rows_and_markers_to_its_end,
+            a_replay_waits_for_no_row_after_its_end,
+            a_replay_passes_over_the_open_transaction_of_a_dead_producer,
+            input_is_fetched_while_changelogs_are_replayed,
+            several_changelogs_are_replayed_at_once,
+            a_stopped_replay_is_silent,
+            a_replay_asked_for_again_begins_anew,
+            a_replay_outlasts_a_commit_and_a_recovery,
+            a_purge_takes_older_rows_and_no_newer_ones,
+            a_purge_in_passing_takes_effect_in_time,
+            a_topic_is_described_and_another_of_its_name_has_another_identity,
+            a_topic_says_how_it_is_cleaned,
         }
     };
     (@each $fixture:expr, $($name:ident,)*) => {
