@@ -10,7 +10,9 @@ pub mod keys;
 mod memory;
 mod task_state;
 pub(crate) mod ttl;
+mod view;
 
 pub(crate) use access::{NodeAccess, TIMER_STREAM, TIMER_WALL};
 pub use memory::{MemoryStore, MemoryStores};
 pub(crate) use task_state::{RestoreError, Restoring, TaskState};
+pub use view::{StoreEntry, StoreRow, StoreView};

@@ -3,7 +3,7 @@
 //! Rows wait in the [`group`], are offered to a [`step`], go from node to node, through a plugin by way of [`call`], and end in
 //! [`sink`]. [`life`] says what can become of a task.
 
-mod aggregate;
+pub(crate) mod aggregate;
 mod call;
 mod group;
 mod instances;

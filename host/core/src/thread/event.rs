@@ -46,6 +46,8 @@ pub enum Event {
     },
     /// Time has passed and nothing else came.
     Tick,
+    /// Commit what there is, now: commit points that a test chooses.
+    Commit,
     /// Commit what there is and stop.
     Shutdown,
 }

@@ -161,6 +161,7 @@ impl StreamThread {
                 deployed::handle(self, &node, version, revision, &mut effects);
             }
             Event::Tick => tick::handle(self, now, &mut effects),
+            Event::Commit => self.commit(now, &mut effects),
             Event::Shutdown => shutdown::handle(self, now, &mut effects),
         }
         effects
@@ -172,7 +173,8 @@ impl StreamThread {
         let timer = self.tasks.values().filter_map(Task::due).min().map(|due| WallTime(due.saturating_mul(1_000)));
         match &self.transaction {
             Transaction::Open(open) => {
-                let commit = self.timing.early().min(WallTime(open.began.0 + self.config.commit_interval_us));
+                let commit =
+                    self.timing.early().min(WallTime(open.began.0.saturating_add(self.config.commit_interval_us)));
                 Some(timer.map_or(commit, |timer| timer.min(commit)))
             }
             Transaction::Idle => timer,

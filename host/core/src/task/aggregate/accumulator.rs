@@ -111,6 +111,19 @@ pub(crate) fn result(aggregate: &Aggregate, accumulator: &[u8]) -> Option<Vec<u8
     }
 }
 
+/// The accumulator that has `value` as its result; none: it cannot be told.
+pub(crate) fn of_result(function: &Function, value: &[u8]) -> Option<Vec<u8>> {
+    match function {
+        Function::Plugin(_) => Some(value.to_vec()),
+        Function::One(Builtin::Reduce(_)) => Some([&[BYTES], value].concat()),
+        Function::One(Builtin::Count) => {
+            let count: i64 = std::str::from_utf8(value).ok()?.parse().ok()?;
+            Some(count.to_le_bytes().to_vec())
+        }
+        _ => None,
+    }
+}
+
 fn fold(
     builtin: &Builtin,
     cell: &[u8],

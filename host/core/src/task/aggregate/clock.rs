@@ -25,10 +25,20 @@ impl NodeClock {
     const NEW: Self = Self { stream: NEVER, store: NEVER, emitted: NEVER };
 
     pub(crate) fn load(state: &mut TaskState, store: StoreIndex) -> Result<Self, StoreError> {
-        let Some(row) = state.get(store, &keys::own(ROW))? else { return Ok(Self::NEW) };
+        Ok(Self::read(state.get(store, &Self::row())?))
+    }
+
+    /// The key of the row that holds it.
+    pub(crate) fn row() -> Vec<u8> {
+        keys::own(ROW)
+    }
+
+    /// What the row says; none: no row yet.
+    pub(crate) fn read(row: Option<&[u8]>) -> Self {
+        let Some(row) = row else { return Self::NEW };
         let mut times = row.chunks_exact(keys::TIME_BYTES).map(|bytes| keys::time(bytes).unwrap_or(NEVER));
         let mut next = || times.next().unwrap_or(NEVER);
-        Ok(Self { stream: next(), store: next(), emitted: next() })
+        Self { stream: next(), store: next(), emitted: next() }
     }
 
     /// Window starts, or session ends, below this are not needed any more: past the retention and, where windows are emitted
@@ -47,6 +57,6 @@ impl NodeClock {
     pub(crate) fn save(self, state: &mut TaskState, store: StoreIndex) {
         let mut row = Vec::with_capacity(3 * keys::TIME_BYTES);
         [self.stream, self.store, self.emitted].into_iter().for_each(|time| keys::push_time(&mut row, time));
-        state.put(store, &keys::own(ROW), Some(&row));
+        state.put(store, &Self::row(), Some(&row));
     }
 }

@@ -19,7 +19,7 @@ mod sliding;
 mod time;
 
 pub(crate) use clock::NodeClock;
-pub(crate) use results::changed;
+pub(crate) use results::{changed, store as write_stored, stored};
 
 use std::cell::RefCell;
 use std::rc::Rc;

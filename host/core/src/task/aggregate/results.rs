@@ -84,7 +84,7 @@ pub(crate) fn stored(bytes: &[u8]) -> Option<(i64, &[u8])> {
 }
 
 /// Writes what [`stored`] reads.
-pub(super) fn store(out: &mut Vec<u8>, at: i64, accumulator: &[u8]) {
+pub(crate) fn store(out: &mut Vec<u8>, at: i64, accumulator: &[u8]) {
     out.clear();
     keys::push_time(out, at);
     out.extend_from_slice(accumulator);
