@@ -31,6 +31,8 @@ struct Returned {
     given: Rows,
     output: Output,
     taken: usize,
+    /// Timers set by stream time: the row, and when each is due.
+    scheduled: Vec<(u32, i64)>,
 }
 
 impl Step<'_> {
@@ -55,9 +57,14 @@ impl Step<'_> {
         let mut unexplained: Option<Trap> = None;
         while let Some(range) = pending.pop() {
             match self.call(index, rows, &range) {
-                Ok(Returned { given, output, taken }) => {
+                Ok(Returned { given, output, taken, scheduled }) => {
                     if taken < range.len() {
                         pending.push(range.start + taken..range.end);
+                    }
+                    if let Some(before) = self.first_due_after(rows, range.start + taken, &scheduled) {
+                        end = end.min(before);
+                        pending.iter_mut().for_each(|range| range.end = range.end.min(before));
+                        pending.retain(|range| !range.is_empty());
                     }
                     self.take_in(index, &given, output, outputs)?;
                 }
@@ -109,7 +116,7 @@ impl Step<'_> {
         });
         let Some(access) = access else {
             return match checked {
-                Ok((output, taken)) => Ok(Returned { given, output, taken }),
+                Ok((output, taken)) => Ok(Returned { given, output, taken, scheduled: Vec::new() }),
                 Err(trap) => Err(Failure::Trapped { trap, fresh }),
             };
         };
@@ -118,7 +125,10 @@ impl Step<'_> {
             (Some(error), _) => Failure::Stopped(Problem::of_store(&error)),
             (None, Err(trap)) => Failure::Trapped { trap, fresh },
             (None, Ok((output, taken))) => match self.cut(&given, taken, &access.scheduled) {
-                None => return Ok(Returned { given, output, taken }),
+                None => {
+                    let scheduled = std::mem::take(&mut access.scheduled);
+                    return Ok(Returned { given, output, taken, scheduled });
+                }
                 Some(before) => Failure::Cut(before),
             },
         };
@@ -131,6 +141,12 @@ impl Step<'_> {
         let stream_time = |row: usize| self.scope.taken.stream_times[given.origins[row] as usize];
         let due = |&(row, at): &(u32, i64)| (row as usize + 1..taken).find(|&later| stream_time(later) >= at);
         scheduled.iter().filter_map(due).min()
+    }
+
+    /// The first of `rows`, from row `from` on, that is to see a timer of `scheduled` fired.
+    fn first_due_after(&self, rows: &Rows, from: usize, scheduled: &[(u32, i64)]) -> Option<usize> {
+        let first = scheduled.iter().map(|&(_, at)| at).min()?;
+        (from..rows.len()).find(|&row| self.scope.taken.stream_times[rows.origins[row] as usize] >= first)
     }
 
     /// The stores and timers of the plugin at `index`, for a call with `given`; none: it has neither.
