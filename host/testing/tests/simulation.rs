@@ -10,7 +10,7 @@ use weir_testing::simulation::{Bug, run};
 /// Seeds of a test run; `WEIR_SEEDS` asks for more.
 const SEEDS: u64 = 10_000;
 /// Seeds within which each planted bug must be found.
-const SEEDS_PER_BUG: u64 = 3000;
+const SEEDS_PER_BUG: u64 = 10_000;
 
 /// What went wrong at a seed; none: nothing.
 fn failure(seed: u64, bug: Option<Bug>) -> Option<String> {
@@ -96,4 +96,8 @@ bugs! {
     a_position_read_too_early_is_found: ReadsUnstable,
     an_unfenced_commit_is_found: Unfenced,
     a_forgotten_seek_is_found: ForgetsSeek,
+    a_lost_write_is_found: LosesAWrite,
+    a_torn_apply_is_found: TearsAnApply,
+    an_end_too_far_is_found: EndsTooFar,
+    a_change_left_out_of_a_replay_is_found: SkipsAChange,
 }

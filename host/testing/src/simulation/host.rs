@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +7,11 @@ use std::time::Duration;
 use weir_core::ports::{CommitError, CreateFault, Digest, Processor, ProcessorSupplier, TransportError};
 use weir_core::task::TaskId;
 use weir_core::thread::{
-    Clock, Driver, Event, Observer, Report, ReportKind, StreamThread, ThreadConfig, Turn, WallTime,
+    Clock, Driver, Event, Observer, Report, ReportKind, Stores, StreamThread, ThreadConfig, Turn, WallTime,
 };
 use weir_core::topology::NodeName;
 
+use super::disk::Disk;
 use super::planted::{Bug, Tap, Trace};
 use super::plugin::SimSupplier;
 use super::topologies::{APPLICATION, Generated};
@@ -69,7 +71,8 @@ impl Ear<'_> {
 impl Observer for Ear<'_> {
     fn report(&mut self, report: Report) {
         let count = match &report.kind {
-            ReportKind::RestoreBegan { .. } | ReportKind::Restored => return,
+            ReportKind::RestoreBegan { .. } => return,
+            ReportKind::Restored => &mut self.figures.restored,
             ReportKind::Skipped { .. } => &mut self.figures.skipped,
             ReportKind::Failed { .. } => &mut self.figures.failed,
             ReportKind::Retried { .. } => &mut self.figures.retried,
@@ -110,6 +113,7 @@ pub(super) struct Plan<'a> {
     pub(super) config: ThreadConfig,
     pub(super) bug: Option<Bug>,
     pub(super) trace: &'a Trace,
+    pub(super) disk: Disk,
 }
 
 impl Host {
@@ -123,6 +127,8 @@ impl Host {
         let supplier = Rc::new(RefCell::new(SimSupplier::with(plan.bug)));
         let shared = Box::new(SharedSupplier(supplier.clone()));
         let thread = StreamThread::new(Arc::clone(topology), plan.generated.partitions.clone(), plan.config, shared);
+        let stores = Stores { supplier: Box::new(plan.disk.clone()), topic_ids: BTreeMap::new(), age_max_ms: i64::MAX };
+        let thread = thread.with_stores(stores);
         let driver = Driver::new(thread, Box::new(tap), Box::new(SimClock(plan.broker.clone())));
         let (bug, trace) = (plan.bug, plan.trace.clone());
         let mut host = Self { name, driver, supplier, bug, heard: 0, asleep_until_us: 0, trace };

@@ -4,10 +4,12 @@
 //! Start at [`run`]. [`checkers`] hold the one true history against what was committed; [`oracle`] says what that should be.
 
 mod checkers;
+mod disk;
 mod host;
 pub mod oracle;
 pub mod planted;
 pub mod plugin;
+mod state;
 pub mod topologies;
 mod world;
 

@@ -38,7 +38,7 @@ pub fn outputs(
     row: &StoredRow,
     version: &dyn Fn(&NodeName) -> Option<Digest>,
 ) -> Result<Vec<Expected>, Poison> {
-    let mut walk = Walk { generated, version, written: Vec::new() };
+    let mut walk = Walk { generated, version, written: Vec::new(), arrived: Vec::new() };
     walk.visit(generated.topology.subtopologies[part].sources[0], vec![row.clone()])?;
     let mut expected: Vec<Expected> = Vec::new();
     for (topic, row) in walk.written {
@@ -51,10 +51,27 @@ pub fn outputs(
     Ok(expected)
 }
 
+/// What `row` brings to the aggregates of subtopology `part`.
+///
+/// # Errors
+/// [`Poison`]: a node with policy `fail` cannot map the row.
+pub fn arrivals(
+    generated: &Generated,
+    part: usize,
+    row: &StoredRow,
+    version: &dyn Fn(&NodeName) -> Option<Digest>,
+) -> Result<Vec<StoredRow>, Poison> {
+    let mut walk = Walk { generated, version, written: Vec::new(), arrived: Vec::new() };
+    walk.visit(generated.topology.subtopologies[part].sources[0], vec![row.clone()])?;
+    Ok(walk.arrived)
+}
+
 struct Walk<'a> {
     generated: &'a Generated,
     version: &'a dyn Fn(&NodeName) -> Option<Digest>,
     written: Vec<(TopicName, StoredRow)>,
+    /// What came to aggregates.
+    arrived: Vec<StoredRow>,
 }
 
 impl Walk<'_> {
@@ -64,6 +81,10 @@ impl Walk<'_> {
         if let NodeKind::Sink(topic) = &node.kind {
             let name = &self.generated.topology.topic(*topic).name;
             self.written.extend(arrived.into_iter().map(|row| (name.clone(), row)));
+            return Ok(());
+        }
+        if let NodeKind::Aggregate(_) = &node.kind {
+            self.arrived.extend(arrived);
             return Ok(());
         }
         let mut mapped = Vec::new();
@@ -106,8 +127,10 @@ impl Walk<'_> {
                 Some(vec![])
             }
             NodeKind::Process(_) => self.process(&node.name, &row),
+            // What it makes of a row depends on the rows before: another checker's business.
+            NodeKind::Aggregate(_) => Some(vec![]),
             // Not generated.
-            NodeKind::Map(_) | NodeKind::Aggregate(_) | NodeKind::Suppress(_) => None,
+            NodeKind::Map(_) | NodeKind::Suppress(_) => None,
             NodeKind::Sink(_) => Some(vec![]),
         }
     }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use weir_core::ports::{CommitError, Committed, Incoming, Outgoing, Position, Replay, Transport, TransportError};
-use weir_core::record::TopicPartition;
+use weir_core::record::{RecordBatch, TopicPartition};
 
 use crate::broker::{BrokerConfig, SimTransport};
 
@@ -39,11 +39,19 @@ pub enum Bug {
     Unfenced,
     /// What is to be fetched again after an abort is not.
     ForgetsSeek,
+    /// A store takes in all of a transaction but its last write.
+    LosesAWrite,
+    /// At a crash a checkpoint is on disk that the rows before it are not.
+    TearsAnApply,
+    /// The end of a changelog is taken to be further on than it is.
+    EndsTooFar,
+    /// A replay leaves out a row.
+    SkipsAChange,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::OmitsPositions,
         Self::CommitsWhenLost,
         Self::PassesPoison,
@@ -56,6 +64,10 @@ impl Bug {
         Self::ReadsUnstable,
         Self::Unfenced,
         Self::ForgetsSeek,
+        Self::LosesAWrite,
+        Self::TearsAnApply,
+        Self::EndsTooFar,
+        Self::SkipsAChange,
     ];
 
     pub(super) fn configure(self, config: &mut BrokerConfig) {
@@ -121,6 +133,18 @@ impl Tap {
     }
 }
 
+fn skip_a_change(incoming: &mut Incoming) {
+    if let Incoming::Replayed { rows, .. } = incoming
+        && !rows.is_empty()
+    {
+        let mut fewer = RecordBatch::default();
+        for row in 1..rows.len() {
+            fewer.push(rows.offsets[row], rows.timestamps[row], rows.keys.get(row), rows.values.get(row), &[]);
+        }
+        *rows = fewer;
+    }
+}
+
 fn show(incoming: &Incoming) -> String {
     let positions =
         |all: &[Position]| all.iter().map(|at| format!("{}@{}", at.partition, at.offset)).collect::<Vec<_>>();
@@ -140,7 +164,12 @@ fn places(positions: &[Position]) -> Vec<String> {
 impl Transport for Tap {
     fn poll(&mut self, wait: Duration) -> Result<Vec<Incoming>, TransportError> {
         self.flush()?;
-        let result = self.inner.poll(wait);
+        let mut result = self.inner.poll(wait);
+        if let Ok(incoming) = &mut result
+            && self.has(Bug::SkipsAChange)
+        {
+            incoming.iter_mut().for_each(skip_a_change);
+        }
         self.lost = false;
         match &result {
             Ok(incoming) => {
@@ -186,6 +215,11 @@ impl Transport for Tap {
         }
         if result.is_ok() {
             self.note(&positions);
+        }
+        if let Ok(committed) = &mut result
+            && self.has(Bug::EndsTooFar)
+        {
+            committed.ends.iter_mut().for_each(|(_, end)| *end += 3);
         }
         result
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use weir_core::expression::{Expression, ExpressionError};
 use weir_core::record::{Rows, TopicName};
 use weir_core::topology::{
-    Branch, ErrorPolicy, Format, Input, Node, NodeIndex, NodeKind, NodeName, PluginRef, Source, Span, SubTopology,
-    Topic, TopicIndex, Topology,
+    Aggregate, Branch, Builtin, Emit, ErrorPolicy, Format, Function, Input, Internal, Node, NodeIndex, NodeKind,
+    NodeName, PluginRef, Source, Span, Store, StoreIndex, StoreKind, SubTopology, Topic, TopicIndex, Topology,
 };
 
 use super::hash;
@@ -53,6 +53,9 @@ pub struct Generated {
 /// The name of the application that runs it.
 pub const APPLICATION: &str = "sim";
 
+/// What topics of counts begin with.
+pub const COUNTS: &str = "counts";
+
 /// The topic of its deployments.
 pub const DEPLOYMENTS: &str = "sim-deployments";
 
@@ -60,13 +63,15 @@ struct Builder<'a> {
     random: &'a mut Random,
     topics: Vec<Topic>,
     nodes: Vec<Node>,
+    stores: Vec<Store>,
     subtopologies: Vec<SubTopology>,
 }
 
 /// A topology of one or two subtopologies, the second of which reads what the first writes.
 #[must_use]
 pub fn generate(random: &mut Random) -> Generated {
-    let mut builder = Builder { random, topics: Vec::new(), nodes: Vec::new(), subtopologies: Vec::new() };
+    let mut builder =
+        Builder { random, topics: Vec::new(), nodes: Vec::new(), stores: Vec::new(), subtopologies: Vec::new() };
     let mut partitions = BTreeMap::from([(TopicName::from(DEPLOYMENTS), 1)]);
     let count = builder.random.within(1, 4) as i32;
     let inputs: Vec<TopicName> =
@@ -77,17 +82,57 @@ pub fn generate(random: &mut Random) -> Generated {
     }
     for part in 0..if builder.random.chance(PerMille(300)) { 2 } else { 1 } {
         let written = builder.part(part, &sources);
+        if builder.subtopologies[part].stores.len() == 1 {
+            partitions.insert(changelog(part), partitions[&sources[0]]);
+            partitions.insert(counts(part), builder.random.within(1, 3) as i32);
+        }
         for topic in &written {
             partitions.insert(topic.clone(), builder.random.within(1, 3) as i32);
         }
         sources = vec![builder.random.choose(&written).clone()];
     }
-    let Builder { topics, nodes, subtopologies, .. } = builder;
-    let topology = Topology { application: APPLICATION.to_owned(), topics, stores: Vec::new(), nodes, subtopologies };
+    let Builder { topics, nodes, stores, subtopologies, .. } = builder;
+    let topology = Topology { application: APPLICATION.to_owned(), topics, stores, nodes, subtopologies };
     Generated { topology: Arc::new(topology), partitions, inputs }
 }
 
+fn changelog(part: usize) -> TopicName {
+    TopicName::from(format!("{APPLICATION}-{part}-changelog").as_str())
+}
+
+fn counts(part: usize) -> TopicName {
+    TopicName::from(format!("{COUNTS}{part}").as_str())
+}
+
 impl Builder<'_> {
+    /// Counts the rows of `input` by key, and sends the counts.
+    fn count(&mut self, part: usize, input: Input) {
+        let changelog = self.topic(&changelog(part));
+        self.topics[changelog.0].internal = Some(Internal::Changelog);
+        let store = StoreIndex(self.stores.len());
+        self.stores.push(Store {
+            name: part.to_string(),
+            kind: StoreKind::KeyValue { ttl_ms: None },
+            in_memory: false,
+            changelog: Some(changelog),
+            subtopology: part,
+            row_at_a_time: false,
+            span: Span::default(),
+        });
+        self.subtopologies[part].stores.push(store);
+        let emit = if self.random.chance(PerMille(700)) { Emit::Update } else { Emit::Commit };
+        let aggregate = Aggregate {
+            store,
+            function: Function::One(Builtin::Count),
+            window: None,
+            emit,
+            value_format: Format::Json,
+        };
+        let node = self.node(part, NodeKind::Aggregate(Box::new(aggregate)), Some(input));
+        let topic = self.topic(&counts(part));
+        self.node(part, NodeKind::Sink(topic), Some(Input { node, port: 0, port_name: None, span: Span::default() }));
+    }
+
     /// A subtopology that reads `sources`; returns the topics that it writes.
     fn part(&mut self, part: usize, sources: &[TopicName]) -> Vec<TopicName> {
         let topics: Vec<TopicIndex> = sources.iter().map(|topic| self.topic(topic)).collect();
@@ -107,6 +152,10 @@ impl Builder<'_> {
         let names: Vec<TopicName> =
             (0..self.random.within(1, 2)).map(|index| TopicName::from(format!("out{part}{index}").as_str())).collect();
         let mut written = Vec::new();
+        if self.random.chance(PerMille(400)) {
+            let input = self.random.choose(&loose).clone();
+            self.count(part, input);
+        }
         for input in loose {
             let name = self.random.choose(&names).clone();
             let topic = self.topic(&name);

@@ -7,6 +7,7 @@ use weir_core::thread::ThreadConfig;
 use weir_core::topology::{NodeKind, NodeName};
 
 use super::checkers::{self, Checker, Violation};
+use super::disk::Disk;
 use super::host::{Deployment, Host, Plan};
 use super::planted::{Bug, Trace};
 use super::topologies::{self, Generated};
@@ -44,6 +45,7 @@ pub struct Figures {
     pub swapped: u64,
     pub refused: u64,
     pub not_started: u64,
+    pub restored: u64,
 }
 
 /// One run, from its seed.
@@ -55,6 +57,8 @@ pub struct World {
     bug: Option<Bug>,
     /// A host that is down is none.
     hosts: Vec<Option<Host>>,
+    /// Each host's; a replacement on another machine has a new one.
+    disks: Vec<Disk>,
     /// Hosts that were given up for dead, and replaced, and live.
     zombies: Vec<Host>,
     lives: u64,
@@ -121,6 +125,7 @@ impl World {
         };
         let mut world = Self {
             hosts: (0..random.within(2, 3)).map(|_| None).collect(),
+            disks: Vec::new(),
             checkers: checkers::all(&generated),
             trace: traced.then(|| Rc::new(RefCell::new(Vec::new()))),
             fed: BTreeMap::new(),
@@ -134,6 +139,7 @@ impl World {
             config,
             bug,
         };
+        world.disks = world.hosts.iter().map(|_| Disk::new(bug)).collect();
         for node in world.plugins() {
             world.deploy(node, false);
         }
@@ -210,7 +216,8 @@ impl World {
     fn start(&mut self, index: usize) {
         self.lives += 1;
         let (broker, generated, trace) = (&self.broker, &self.generated, &self.trace);
-        let plan = Plan { broker, generated, config: self.config, bug: self.bug, trace };
+        let plan =
+            Plan { broker, generated, config: self.config, bug: self.bug, trace, disk: self.disks[index].clone() };
         let host = Host::start(index, self.lives, &plan, &self.deployments);
         self.tell(|| format!("{} starts", host.name));
         self.hosts[index] = Some(host);
@@ -253,9 +260,12 @@ impl World {
             self.figures.zombies += 1;
             self.tell(|| format!("{} is given up for dead", host.name));
             self.zombies.push(host);
+            self.disks[index] = Disk::new(self.bug);
         } else {
             self.figures.crashes += 1;
             self.tell(|| format!("{} crashes", host.name));
+            drop(host);
+            self.disks[index].crash(&mut self.random);
         }
     }
 
