@@ -83,6 +83,7 @@ impl Driver {
                 Incoming::Lost(partitions) => Event::Lost(partitions),
                 Incoming::Fetched(partition, _) if stale.holds(&partition) => continue,
                 Incoming::Fetched(partition, batch) => Event::Fetched(partition, batch),
+                Incoming::Replayed { partition, .. } if stale.replays.contains(&partition) => continue,
                 Incoming::Replayed { partition, rows, next, end, restarted } => {
                     Event::Replayed { partition, rows, next, end, restarted }
                 }
@@ -208,11 +209,12 @@ impl Driver {
     }
 }
 
-/// Partitions whose rows of this poll were fetched before a seek.
+/// Partitions whose rows of this poll were fetched before a seek, or were read for a replay that has begun anew.
 #[derive(Default)]
 struct Stale {
     all: bool,
     partitions: Vec<TopicPartition>,
+    replays: Vec<TopicPartition>,
 }
 
 impl Stale {
@@ -220,6 +222,8 @@ impl Stale {
         match effect {
             Effect::Recover => self.all = true,
             Effect::Seek(to) => self.partitions.extend(to.iter().map(|(partition, _)| partition.clone())),
+            Effect::Replay(from) => self.replays.extend(from.iter().map(|replay| replay.partition.clone())),
+            Effect::StopReplay(partitions) => self.replays.extend(partitions.iter().cloned()),
             _ => {}
         }
     }
