@@ -6,7 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use weir_core::topology::{Diagnostics, NodeKind, Severity, StoreIndex, check, parse};
+use weir_core::topology::{
+    Diagnostics, Emit, Format, Internal, NodeKind, PORT_LATE, Severity, StoreIndex, StoreKind, SuppressUntil, check,
+    parse,
+};
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics");
@@ -102,6 +105,77 @@ fn a_file_becomes_a_topology_with_its_parts_numbered_by_their_first_node() {
     assert_eq!((topology.find("sizes"), input.port, input.port_name.as_deref()), (Some(input.node), 1, Some("other")));
     let sizes = topology.node(input.node);
     assert_eq!(sizes.children, [topology.find("details").unwrap(), topology.find("rest").unwrap()]);
+}
+
+#[test]
+fn the_example_at_the_head_of_the_module_is_good() {
+    let source = include_str!("../src/topology/mod.rs");
+    let lines =
+        source.lines().skip_while(|line| !line.ends_with("```yaml")).skip(1).take_while(|line| *line != "//! ```");
+    let text: String = lines.map(|line| format!("{}\n", line.trim_start_matches("//! "))).collect();
+    let (topology, diagnostics) = check("mod.rs", &text);
+    assert!(topology.is_some() && diagnostics.list().len() == 1, "{diagnostics}"); // a case of the branch is not read
+}
+
+#[test]
+fn stores_and_repartitions_make_the_parts_and_the_internal_topics() {
+    let topology = parse("topology.yaml", STOCKS).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let parts: Vec<Vec<&str>> = topology
+        .subtopologies
+        .iter()
+        .map(|part| part.nodes.iter().map(|&node| topology.node(node).name.as_str()).collect())
+        .collect();
+    assert_eq!(parts.len(), 3);
+    assert_eq!(parts[0], ["trades", "mapped", "by-x", "shuffled-write", "total-repartition-write"]);
+    assert_eq!(parts[2], ["total-repartition", "total"]);
+    let internal = topology
+        .topics
+        .iter()
+        .filter_map(|topic| Some((topic.name.as_str(), topic.internal?, topic.key, topic.value, topic.partitions)));
+    let (bytes, none) = (Format::Bytes, None);
+    let changelog = |name| (name, Internal::Changelog, bytes, bytes, none);
+    let windowed = |name| (name, Internal::WindowedChangelog, bytes, bytes, none);
+    let repartition = |name, partitions| (name, Internal::Repartition, Format::String, Format::Json, partitions);
+    assert_eq!(
+        internal.collect::<Vec<_>>(),
+        [
+            repartition("stock-stats-by-ticker-repartition", None),
+            repartition("stock-stats-by-total-repartition", Some(2)),
+            windowed("stock-stats-low-changelog"),
+            changelog("stock-stats-seen-changelog"),
+            changelog("stock-stats-total-changelog"),
+            changelog("stock-stats-kept-changelog"),
+            windowed("stock-stats-mine-changelog"),
+            changelog("stock-stats-held-suppressed-changelog"),
+            changelog("stock-stats-held2-suppressed-changelog"),
+            changelog("stock-stats-held3-suppressed-changelog"),
+            changelog("stock-stats-general-timers-changelog"),
+        ]
+    );
+    let store = |name: &str| topology.store(topology.find_store(name).unwrap());
+    assert!(store("totals").changelog.is_none() && store("totals").in_memory && store("totals").row_at_a_time);
+    assert!(store("seen").row_at_a_time && !store("low").row_at_a_time && !store("low").in_memory);
+    assert_eq!(store("mine").kind, StoreKind::Session { retention_ms: 6_000 });
+    assert!(topology.subtopologies[1].row_at_a_time && !topology.subtopologies[2].row_at_a_time);
+    let kind = |name: &str| &topology.node(topology.find(name).unwrap()).kind;
+    let NodeKind::Suppress(held) = kind("held2") else { panic!("held2 is no suppress") };
+    assert_eq!(held.until, SuppressUntil::WindowCloses { grace_ms: 6_000 }); // the gap and the grace
+    let NodeKind::Aggregate(kept) = kind("kept") else { panic!("kept is no aggregate") };
+    assert_eq!((kept.value_format, kept.emit), (Format::Json, Emit::Commit));
+    let late = topology.node(topology.find("late").unwrap()).input.clone().unwrap();
+    assert_eq!(late.port, PORT_LATE);
+}
+
+#[test]
+fn nodes_that_share_a_store_are_one_part_with_as_many_partitions() {
+    let text = "application: a\ntopics: { t: { partitions: 4 } }\nstores: { s: { kind: key-value } }\nnodes:\n  \
+        t: { source: t }\n  r: { from: t, repartition: r }\n  a: { from: t, process: { plugin: p, stores: [s] } }\n  \
+        b: { from: r, process: { plugin: p, stores: { mine: s } } }\n";
+    let topology = parse("t.yaml", text).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    assert_eq!((topology.subtopologies.len(), topology.subtopologies[0].sources.len()), (1, 2));
+    assert_eq!(topology.topics[1].partitions, Some(4));
+    let NodeKind::Process(plugin) = &topology.node(topology.find("b").unwrap()).kind else { panic!("b is no process") };
+    assert_eq!(plugin.stores, [("mine".to_owned(), StoreIndex(0))]);
 }
 
 #[test]

@@ -1,21 +1,44 @@
 //! The topology: what a file says, checked, as the engine runs it.
 //!
-//! Start at [`parse`]: `yaml.rs` makes a tree with places, `read.rs` topics and nodes of it, `resolve.rs` looks up names.
-//! Each notes its mistakes and goes on, so that all are shown at once.
+//! Start at [`parse`]: `yaml.rs` makes a tree with places, `read/` topics, stores and nodes of it, `resolve/` looks up names.
+//! Each notes its mistakes and goes on, so that all are shown at once. The model is in `model.rs` and `state.rs`.
 //!
 //! ```yaml
-//! application: orders
+//! application: stocks
 //! topics:                                     # formats are bytes unless it says string or json
-//!   orders: { key: string, value: json, partitions: 4 }
-//!   verdicts: { key: string, value: json }
+//!   trades: { key: string, value: json, partitions: 4 }
+//!   stats:  { key: string, value: json }
+//! stores:                                     # in: rocksdb (default) or memory; changelog: true unless it says false
+//!   seen:   { kind: key-value, ttl: 1h }      # or window, session: with retention
 //! nodes:
-//!   orders:  { source: orders }               # or a list of topics
-//!   created: { from: orders, filter: value.state == "CREATED" }
-//!   sizes:   { from: created, branch: { large: value.price > 100, other: default } }
-//!   details: { from: sizes.large, process: { plugin: order-details, config: { limit: 3 } }, on-error: skip }
-//!   out:     { from: details, sink: verdicts }
+//!   trades:  { source: { topic: trades, timestamp: value.time } }     # or a topic, or a list of topics
+//!   large:   { from: trades, filter: value.size >= 100 }
+//!   sides:   { from: large, branch: { buy: value.side == "B", other: default } }
+//!   checked: { from: sides.buy, process: { plugin: check.wasm, config: { limit: 3 }, stores: [seen], timers: true }, on-error: skip }
+//!   prices:  { from: checked, map: { key: value.ticker, value: '{"price": value.price}' } }   # or key-by: value.ticker
+//!   grouped: { from: prices, repartition: by-ticker }                 # or { name: by-ticker, partitions: 4 }
+//!   stats:   { from: grouped, window: { hopping: 5s, advance: 1s, grace: 2s }, emit: update,
+//!              aggregate: { trades: count, low: { min: value.price }, average: { avg: value.price } } }
+//!   total:   { from: prices, aggregate: { sum: value.price }, repartition: totals }   # inserted only where it is needed
+//!   held:    { from: stats, suppress: { until: close, rows-max: 100000, bytes-max: 64MB } }
+//!   named:   { from: held, map: { value: '{"start": window.start, "stats": value}' } }
+//!   out:     { from: named, sink: stats }
+//!   late:    { from: stats.late, sink: stats }
 //! ```
-//! What comes out of a plugin has the formats of what went in, unless `process` gives `key:` or `value:`.
+//! - What comes out of a plugin has the formats of what went in, unless `process` gives `key:` or `value:`. What it makes
+//!   has no windows. `stores:` is a list, or a map from the plugin's names.
+//! - A mapped key is text, a mapped value JSON; `key-format:` and `value-format:` say otherwise.
+//! - `aggregate` is `count`, one of `sum min max avg first last reduce` of an expression, `{ plugin: …, config: … }`, or
+//!   an object of such functions. Its results are JSON; those of `reduce` have the format of the values, those of a plugin
+//!   are bytes unless it says `value:`.
+//! - Its store is named like the node unless it names one, and keeps rows as long as they are needed: window and grace.
+//! - Windows: `tumbling`, `hopping` with `advance`, `sliding`, `session`; `grace` is 0 unless it says more. Results leave
+//!   `emit: update`, `commit` (the default: the last of each key and commit) or `close`.
+//! - Rows whose keys changed do not reach an aggregate without a `repartition`. A topic carries no windows: map them into
+//!   the value before.
+//! - `suppress` holds results back `until: close` or for a time, in memory and with a changelog: at most 1,000,000 rows and
+//!   64 MB unless it says so. `when-full: fail` stops the task; with a time `emit-early` lets the oldest go.
+//! - Nodes that share a store are run by the same tasks, one row at a time.
 
 mod diagnostics;
 mod model;

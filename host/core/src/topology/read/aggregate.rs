@@ -99,7 +99,7 @@ impl Reader<'_> {
             return Some(RawFunction::Plugin { plugin: self.plugin(kind, fields)?, config, value });
         }
         if let [(name, of)] = fields.as_slice()
-            && FUNCTIONS.contains(&name.text.as_str())
+            && (FUNCTIONS.contains(&name.text.as_str()) || (name.text == "count" && !is_count(of)))
             && is_text(of)
         {
             return Some(self.builtin(value, "`aggregate`").map_or(RawFunction::Bad, RawFunction::One));
@@ -168,6 +168,10 @@ impl Reader<'_> {
         let kinds: Vec<&Name> =
             fields.iter().map(|(key, _)| key).filter(|key| WINDOWS.contains(&key.text.as_str())).collect();
         let Some(kind) = kinds.first() else {
+            // A word that is not known was meant to be its kind, and is noted already.
+            if fields.iter().any(|(key, _)| !["advance", "grace"].contains(&key.text.as_str())) {
+                return None;
+            }
             let help = "write one of `tumbling: 10s`, `hopping: 10s`, `sliding: 10s`, `session: 10s`";
             self.diagnostics.error(key.span, "this window has no size", help);
             return None;

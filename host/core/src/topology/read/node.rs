@@ -129,17 +129,19 @@ impl Reader<'_> {
         }
         let mut elsewhere = Vec::new();
         for (key, _) in fields {
-            let (of, help) = match key.text.as_str() {
-                text if OF_WINDOWS.contains(&text) => {
-                    ("a window", format!("write `window: {{ tumbling: 10s, {text}: … }}`, beside an `aggregate`"))
-                }
-                text if OF_AGGREGATES.contains(&text) && !aggregates => {
-                    ("an aggregate", "add `aggregate: count` or another function".to_owned())
-                }
-                _ => continue,
+            let text = key.text.as_str();
+            let (message, help) = if OF_WINDOWS.contains(&text) {
+                let first = if ["grace", "advance"].contains(&text) { "hopping: 10s, " } else { "" };
+                let help = format!("write `window: {{ {first}{text}: … }}` beside `aggregate`");
+                (format!("`{text}` stands in a `window` alone"), help)
+            } else if OF_AGGREGATES.contains(&text) && !aggregates {
+                let help = "add `aggregate: count` or another function, or remove it".to_owned();
+                (format!("`{text}` is for aggregates, and {what} is none"), help)
+            } else {
+                continue;
             };
-            elsewhere.push(key.text.as_str());
-            self.diagnostics.error(key.span, format!("`{}` is a part of {of}; {what} has none", key.text), help);
+            elsewhere.push(text);
+            self.diagnostics.error(key.span, message, help);
         }
         let fits = |(key, _): &&(Name, Yaml)| !elsewhere.contains(&key.text.as_str());
         self.check_keys(fields.iter().filter(fits), what, &known, &LATER_KINDS);
@@ -239,7 +241,7 @@ impl Reader<'_> {
             self.word(value, &format!("`{name}`"), "an expression such as `value.ticker`")
         };
         let (key, new) = (expression("key"), expression("value"));
-        if field(fields, "key").is_none() && field(fields, "value").is_none() {
+        if fields.iter().all(|(key, _)| ["key-format", "value-format"].contains(&key.text.as_str())) {
             let message = "this map changes nothing";
             self.diagnostics.error(kind.span, message, "give it `key:` or `value:` with an expression");
         }

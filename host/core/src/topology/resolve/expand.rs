@@ -97,9 +97,10 @@ fn repartitions_have_names_of_their_own(nodes: &[RawNode], diagnostics: &mut Dia
         };
         let Some(Repartition { name, .. }) = repartition else { continue };
         if let Some(user) = users.insert(&name.text, &node.name.text) {
-            let message =
-                format!("two repartitions are named `{}`, at `{user}` and at `{}`", name.text, node.name.text);
-            diagnostics.error(name.span, message, format!("rename one, or read `from: {user}`"));
+            let other = &node.name.text;
+            let message = format!("two repartitions are named `{}`, at `{user}` and at `{other}`", name.text);
+            let help = "rename one; for several readers of the same rows make it a node of its own";
+            diagnostics.error(name.span, message, help);
         }
     }
 }
