@@ -179,6 +179,22 @@ fn nodes_that_share_a_store_are_one_part_with_as_many_partitions() {
 }
 
 #[test]
+fn mapped_rows_have_the_format_of_the_topic_that_they_go_straight_to() {
+    let text = "application: a\ntopics: { t: { value: json }, u: { key: json, value: string } }\nnodes:\n  \
+        t: { source: t }\n  a: { from: t, map: { key: value.k, value: value.v } }\n  b: { from: a, sink: u }\n  \
+        c: { from: t, map: { key: value.k, value: value.v } }\n  d: { from: c, sink: u }\n  e: { from: c, filter: 'true' }\n  \
+        f: { from: t, map: { key: value.k, value: value.v, key-format: bytes, value-format: bytes } }\n  g: { from: f, sink: u }\n";
+    let topology = parse("t.yaml", text).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let formats = |name: &str| match &topology.node(topology.find(name).unwrap()).kind {
+        NodeKind::Map(map) => (map.key_format, map.value_format),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(formats("a"), (Format::Json, Format::String));
+    assert_eq!(formats("c"), (Format::String, Format::Json));
+    assert_eq!(formats("f"), (Format::Bytes, Format::Bytes));
+}
+
+#[test]
 fn diagnostics_as_json_have_message_line_column_and_help() {
     let Err(diagnostics) = parse("t.yaml", &ORDERS.replace("from: audit", "from: audti")) else { panic!("it is good") };
     let list = serde_json::to_value(&diagnostics).unwrap();

@@ -177,3 +177,40 @@ proptest! {
         let _ = made(source, &value);
     }
 }
+
+/// `cargo test --release --workspace --lib -- --ignored --nocapture a_mapping_costs`
+#[test]
+#[ignore = "a measurement"]
+fn a_mapping_costs() {
+    const ROWS: usize = 20_000;
+    // The best of some: the machine may be busy.
+    const ROUNDS: usize = 10;
+    let mut batch = RecordBatch::default();
+    for row in 0..ROWS {
+        let trade = format!(
+            r#"{{"type":"B","ticker":"TICK{}","price":{}.5,"size":{},"time":{},"venue":{{"name":"XSTO","lot":1}}}}"#,
+            row % 997,
+            row % 100,
+            row % 7,
+            1_700_000_000_000_u64 + row as u64
+        );
+        batch.push(row as i64, 0, Some(b"k"), Some(trade.as_bytes()), &[]);
+    }
+    let bytes = batch.values.bytes() / ROWS;
+    let rows = Rows::from_batch(batch);
+    for source in
+        ["value.price", "value.ticker", "value.venue.lot", "key", "{'price': value.price, 'size': value.size}"]
+    {
+        let mapping = compile_mapping(source, Format::String, Format::Json, false).unwrap();
+        let general = Maker::compile(source, SCOPE).unwrap();
+        for (way, mapping) in [("as compiled", mapping.as_ref()), ("general", &general as &dyn Mapping)] {
+            let round = || {
+                let start = super::tests::cpu_ns();
+                (0..ROWS).for_each(|row| drop(std::hint::black_box(mapping.evaluate(&rows, row).unwrap())));
+                (super::tests::cpu_ns() - start) / ROWS as u64
+            };
+            let ns = (0..ROUNDS).map(|_| round()).min().unwrap();
+            println!("{source:<42} {way:<12} {ns:>6} ns a row of {bytes} bytes");
+        }
+    }
+}

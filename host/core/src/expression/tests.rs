@@ -302,7 +302,7 @@ fn compiled(source: &str) -> (Arc<dyn Expression>, Cel) {
 }
 
 /// This thread's time on a CPU: what a busy machine does beside it counts for little.
-fn cpu_ns() -> u64 {
+pub(super) fn cpu_ns() -> u64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     stat.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or_default()
 }

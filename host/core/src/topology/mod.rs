@@ -25,9 +25,10 @@
 //!   out:     { from: named, sink: stats }
 //!   late:    { from: stats.late, sink: stats }
 //! ```
-//! - What comes out of a plugin has the formats of what went in, unless `process` gives `key:` or `value:`. What it makes
-//!   has no windows. `stores:` is a list, or a map from the plugin's names.
-//! - A mapped key is text, a mapped value JSON; `key-format:` and `value-format:` say otherwise.
+//! - What comes out of a plugin has the formats of what went in, unless `process` gives `key:` or `value:`, and their
+//!   windows unless it has timers. `stores:` is a list, or a map from the plugin's names.
+//! - A mapped key is text and a mapped value JSON, or what the topic takes that they go straight to; `key-format:` and
+//!   `value-format:` say otherwise.
 //! - `aggregate` is `count`, one of `sum min max avg first last reduce` of an expression, `{ plugin: …, config: … }`, or
 //!   an object of such functions. Its results are JSON; those of `reduce` have the format of the values, those of a plugin
 //!   are bytes unless it says `value:`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::model::{Branch, Node, NodeKind, NodeName, PluginRef, Source, TopicIndex};
+use super::super::model::{Branch, Input, Node, NodeKind, NodeName, PluginRef, Source, TopicIndex};
 use super::super::read::{RawKind, RawMap, RawNode, RawTopic};
 use super::super::yaml::Name;
 use super::super::{Format, Map, PORT_LATE};
@@ -58,7 +58,7 @@ impl<'a> Resolver<'a> {
                 });
                 (Some(NodeKind::Branch(branches.collect())), input)
             }
-            RawKind::Map(map) => self.map(map, input),
+            RawKind::Map(map) => self.map(index, map, input),
             RawKind::Process(process) => {
                 let plugin = PluginRef {
                     plugin: process.plugin.text.clone(),
@@ -67,9 +67,11 @@ impl<'a> Resolver<'a> {
                     timers: stores.timers,
                     span: process.plugin.span,
                 };
-                // A plugin hands on what came in unless the file says what it makes of it; what it makes has no windows.
+                // A plugin hands on what came in unless the file says what it makes of it.
                 let (key, value) = (process.key.or(input.key), process.value.or(input.value));
-                (Some(NodeKind::Process(plugin)), Flow { key, value, closes_ms: None })
+                // What it makes at a timer has no window, and rows of a node all have one or none has.
+                let closes_ms = input.closes_ms.filter(|_| !process.timers);
+                (Some(NodeKind::Process(plugin)), Flow { key, value, closes_ms })
             }
             RawKind::RepartitionWrite { .. } => {
                 let topic = self.written.get(&index).copied();
@@ -104,13 +106,18 @@ impl<'a> Resolver<'a> {
         (Some(NodeKind::Source(Source { topics, timestamp })), flow)
     }
 
-    fn map(&mut self, map: &RawMap, input: Flow) -> (Option<NodeKind>, Flow) {
+    fn map(&mut self, index: usize, map: &RawMap, input: Flow) -> (Option<NodeKind>, Flow) {
         let key = map.key.as_ref().map(|source| self.mapping(source, input));
         let value = map.value.as_ref().map(|source| self.mapping(source, input));
-        // Text is a key as it is; as a value it is JSON text, in quotes.
+        let (key_of_sinks, value_of_sinks) = self.sinks_take(index).unzip();
+        // Elsewhere text is a key as it is; as a value it is JSON text, in quotes.
         let output = Flow {
-            key: if key.is_some() { Some(map.key_format.unwrap_or(Format::String)) } else { input.key },
-            value: if value.is_some() { Some(map.value_format.unwrap_or(Format::Json)) } else { input.value },
+            key: if key.is_some() { map.key_format.or(key_of_sinks).or(Some(Format::String)) } else { input.key },
+            value: if value.is_some() {
+                map.value_format.or(value_of_sinks).or(Some(Format::Json))
+            } else {
+                input.value
+            },
             closes_ms: input.closes_ms,
         };
         let kind = NodeKind::Map(Map {
@@ -120,5 +127,17 @@ impl<'a> Resolver<'a> {
             value_format: output.value.unwrap_or(Format::Bytes),
         });
         (Some(kind), output)
+    }
+
+    /// What the topic takes to which node `index` sends its rows, if it sends them there alone.
+    fn sinks_take(&self, index: usize) -> Option<(Format, Format)> {
+        let reads = |(_, input): &(&RawNode, &Option<Input>)| input.as_ref().is_some_and(|input| input.node.0 == index);
+        let mut formats = self.raw.iter().zip(&self.inputs).filter(reads).map(|(node, _)| {
+            let RawKind::Sink(topic) = &node.kind else { return None };
+            let topic = &self.file.topics[self.names.get(topic.text.as_str())?.0];
+            Some((topic.key, topic.value))
+        });
+        let first = formats.next()??;
+        formats.all(|other| other == Some(first)).then_some(first)
     }
 }
