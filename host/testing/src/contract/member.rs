@@ -5,7 +5,7 @@ use std::time::Duration;
 use weir_core::ports::{Committed, Incoming, Outgoing, Position, Replay, Transport, TransportError};
 use weir_core::record::{RecordBatch, Rows, TopicName, TopicPartition};
 
-use super::{SILENCE, batch, eventually};
+use super::{PATIENCE, SILENCE, batch, eventually};
 
 /// A row as a reader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,11 +153,17 @@ impl Member {
 
     /// Polls until every replay has come to its end, and returns them.
     pub fn finish_replays(&mut self) -> BTreeMap<TopicPartition, Replaying> {
-        eventually("all is replayed", || {
-            self.poll(Duration::from_millis(20));
-            self.replays.values().all(Replaying::is_done).then_some(())
-        });
+        self.poll_until("all is replayed", |member| member.replays.values().all(Replaying::is_done));
         std::mem::take(&mut self.replays)
+    }
+
+    /// Polls without a pause until `done`: a replay may take a thousand polls.
+    pub fn poll_until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
+        let started = std::time::Instant::now();
+        while !done(self) {
+            self.poll(Duration::from_millis(20));
+            assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        }
     }
 
     /// The whole of one replay.
@@ -234,7 +240,11 @@ impl Member {
 
     /// Begins a transaction and adds `values` to partition 0 of `topic`.
     pub fn begin(&mut self, topic: &TopicName, values: &[&str]) {
-        self.transport.begin().unwrap();
+        eventually("begin", || match self.transport.begin() {
+            Ok(()) => Some(()),
+            Err(TransportError::Retriable(_)) => None,
+            Err(error) => panic!("begin: {error}"),
+        });
         self.produce(topic, 0, values);
     }
 

@@ -9,7 +9,7 @@ use super::member::{only_member, outgoing};
 use super::{Fixture, Member, SILENCE, Setup, batch, eventually};
 
 /// Enough rows for several batches of any transport.
-const MANY: usize = 20_000;
+const MANY: usize = 10_000;
 
 fn ends_of(committed: &Committed) -> Vec<(i32, i64)> {
     let mut ends: Vec<_> = committed.ends.iter().map(|(at, end)| (at.partition, *end)).collect();
@@ -177,22 +177,20 @@ pub fn input_is_fetched_while_changelogs_are_replayed(fixture: &dyn Fixture) {
     let (values, output) = (numbers(0..MANY), setup.output(0));
     setup.feed(0, &values.iter().map(String::as_str).collect::<Vec<_>>());
     member.replay(&[(output.clone(), None)]);
-    eventually("the changelog is replayed", || {
-        member.poll(Duration::from_millis(20));
+    member.poll_until("the changelog is replayed", |member| {
         if member.rows.len() == MANY {
             member.seek(&[(setup.input(0), 0)]);
         }
-        member.replays[&output].is_done().then_some(())
+        member.replays[&output].is_done()
     });
     assert!(member.finish_replays()[&output].values() == values);
     member.seek(&[(setup.input(0), 0)]);
     member.replay(&[(output.clone(), None)]);
-    eventually("the input is fetched", || {
-        member.poll(Duration::from_millis(20));
+    member.poll_until("the input is fetched", |member| {
         if member.replays[&output].is_done() {
             member.replay(&[(output.clone(), None)]);
         }
-        (member.rows.len() == MANY).then_some(())
+        member.rows.len() == MANY
     });
     assert!(member.take_all() == values);
 }
@@ -217,10 +215,7 @@ pub fn a_stopped_replay_is_silent(fixture: &dyn Fixture) {
     let setup = Setup::new(fixture, 1);
     let mut member = filled(&setup, MANY);
     member.replay(&[(setup.output(0), None), (setup.output(1), None)]);
-    eventually("the replay has begun", || {
-        member.poll(Duration::from_millis(20));
-        (!member.replays[&setup.output(0)].rows.is_empty()).then_some(())
-    });
+    member.poll_until("the replay has begun", |member| !member.replays[&setup.output(0)].rows.is_empty());
     member.transport.stop_replay(&[setup.output(0), setup.output(2)]).unwrap();
     member.replays.remove(&setup.output(0));
     let started = Instant::now();
@@ -237,10 +232,7 @@ pub fn a_replay_asked_for_again_begins_anew(fixture: &dyn Fixture) {
     let mut member = filled(&setup, MANY);
     for _ in 0..3 {
         member.replay(&[(setup.output(0), None)]);
-        eventually("the replay has begun", || {
-            member.poll(Duration::from_millis(20));
-            (!member.replays[&setup.output(0)].rows.is_empty()).then_some(())
-        });
+        member.poll_until("the replay has begun", |member| !member.replays[&setup.output(0)].rows.is_empty());
     }
     assert!(member.replay_whole(&setup.output(0), None).values() == numbers(0..MANY));
 }
