@@ -9,8 +9,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use support::*;
-use weir_core::ports::{Client, CommitError, Incoming, NewTopic, Transport};
+use weir_core::ports::{Client, CommitError, Incoming, NewTopic, Replay, Transport};
 use weir_core::record::{TopicName, TopicPartition};
+use weir_kafka::KafkaTransport;
 
 /// Nobody polls for longer than the group allows: the partitions go to another, the open transaction is refused, and the
 /// sleeper is told that it has lost them.
@@ -110,10 +111,31 @@ fn the_open_transaction_of_an_expelled_owner_is_ended_at_once() {
     assert!(took < Duration::from_secs(8), "{took:?}: the transaction had a minute left");
     assert_eq!((positions[0].offset, &positions[0].metadata), (0, &None), "what was open did not happen");
     producer.commit_transaction(Duration::from_secs(5)).expect_err("the dead one is fenced");
+    assert_eq!(replayed(&mut heir, &output), [""; 0], "nor did a row of the changelog");
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?} until the replay ended: the transaction had a minute left");
     heir.begin().unwrap();
     heir.produce(&outgoing(&output, 0, batch(&["heir"]))).unwrap();
     heir.commit(&[position(&input, 0, 2, "heir")]).unwrap();
+    assert_eq!(replayed(&mut heir, &output), ["heir"]);
     assert_eq!(values(&client, &output, 0), ["heir"]);
+}
+
+/// The values that a replay of partition 0 brings until it ends.
+fn replayed(transport: &mut KafkaTransport, topic: &TopicName) -> Vec<String> {
+    transport.replay(&[Replay { partition: TopicPartition::new(topic, 0), from: None }]).unwrap();
+    until(transport, "the end of the replay", |came| {
+        let mut values = Vec::new();
+        for incoming in came {
+            let Incoming::Replayed { rows, next, end, .. } = incoming else { continue };
+            values
+                .extend(rows.values.iter().map(|cell| String::from_utf8_lossy(cell.unwrap_or_default()).into_owned()));
+            if next >= end {
+                return Some(values);
+            }
+        }
+        None
+    })
 }
 
 fn list_host(client: &std::sync::Arc<dyn Client>, application: &str, id: &str) {
