@@ -20,6 +20,9 @@ pub const BY_WALL_TIME: u8 = 3;
 /// The bytes of a time.
 pub const TIME_BYTES: usize = 8;
 
+/// Bytes that end a key in a window or session store's row.
+pub(super) const KEY_END_BYTES: usize = 2;
+
 const ESCAPE: u8 = 0xff;
 
 /// The key of a key-value store's row.

@@ -8,11 +8,13 @@ mod access;
 mod buffer;
 pub mod keys;
 mod memory;
+mod query;
 mod task_state;
 pub(crate) mod ttl;
 mod view;
 
 pub(crate) use access::{NodeAccess, TIMER_STREAM, TIMER_WALL};
 pub use memory::{MemoryStore, MemoryStores};
+pub use query::{Selected, Selection};
 pub(crate) use task_state::{RestoreError, Restoring, TaskState};
 pub use view::{StoreEntry, StoreRow, StoreView};

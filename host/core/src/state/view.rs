@@ -28,15 +28,15 @@ pub type StoreRow = (Vec<u8>, Option<Vec<u8>>);
 /// A store of a topology, with what is needed to read its rows.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreView<'t> {
-    index: StoreIndex,
-    store: &'t Store,
+    pub(super) index: StoreIndex,
+    pub(super) store: &'t Store,
     /// The aggregate that keeps its accumulators there.
     aggregate: Option<&'t Aggregate>,
 }
 
 /// Which rows are still there for a reader.
 #[derive(Clone, Copy)]
-struct Horizon {
+pub(super) struct Horizon {
     /// Window starts, or session ends, below this have expired.
     oldest: i64,
     stream_time: i64,
@@ -86,7 +86,7 @@ impl<'t> StoreView<'t> {
         Ok(found.iter().filter_map(|(row, value)| self.decode(row, value, horizon)).collect())
     }
 
-    fn horizon(&self, rows: &dyn StateStore, stream_time: Option<i64>) -> Result<Horizon, StoreError> {
+    pub(super) fn horizon(&self, rows: &dyn StateStore, stream_time: Option<i64>) -> Result<Horizon, StoreError> {
         let stream_time = stream_time.unwrap_or(i64::MIN);
         let retention_ms = retention(self.store.kind);
         let oldest = match self.aggregate {
@@ -109,7 +109,7 @@ impl<'t> StoreView<'t> {
         }
     }
 
-    fn decode(&self, row: &[u8], value: &[u8], horizon: Horizon) -> Option<StoreEntry> {
+    pub(super) fn decode(&self, row: &[u8], value: &[u8], horizon: Horizon) -> Option<StoreEntry> {
         let (key, window) = match self.store.kind {
             StoreKind::Window { .. } => {
                 let (key, start) = keys::split_window(row)?;

@@ -13,6 +13,8 @@ pub struct TaskStatus {
     pub state: State,
     /// The next offset of each input partition, committed or not.
     pub positions: Vec<(TopicPartition, i64)>,
+    /// The next offset of each as of the last commit: what its stores hold the effects of.
+    pub committed: Vec<(TopicPartition, i64)>,
     /// Milliseconds since 1970 UTC; none before the first row.
     pub stream_time_ms: Option<i64>,
     /// The changelogs that are being replayed, with the next offset and, once it is known, the end.
@@ -28,6 +30,7 @@ impl StreamThread {
             task: task.id,
             state: task.state(),
             positions: task.offsets(),
+            committed: task.committed_offsets().map(|(partition, offset)| (partition.clone(), offset)).collect(),
             stream_time_ms: task.stream_time(),
             restoring: task.restoring(),
             versions: task.running().into_iter().map(|at| (at.node, at.version, at.revision)).collect(),
