@@ -173,6 +173,12 @@ pub fn encode(at: &TopicPartition, batch: &RecordBatch, row: usize) -> String {
     text
 }
 
+/// Bytes as the `key` and `value` of a line have them.
+#[must_use]
+pub fn shown(bytes: Option<&[u8]>) -> Box<RawValue> {
+    serde_json::value::to_raw_value(&encode_cell(bytes)).unwrap_or_default()
+}
+
 fn encode_cell(bytes: Option<&[u8]>) -> Cell<'_> {
     let Some(text) = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
         return Cell::Value(encode_text(bytes));

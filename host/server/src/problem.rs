@@ -8,6 +8,9 @@ use weir_core::topology::{Diagnostic, Diagnostics};
 
 use crate::exit::Exit;
 
+/// When to ask again what was not there yet, in seconds.
+const RETRY_AFTER_S: &str = "1";
+
 /// What kind of problem it is: its name, its status and its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
@@ -32,6 +35,9 @@ pub enum Kind {
     /// The broker or the host does not answer; it may pass.
     #[serde(rename = "urn:weir:problem:unreachable")]
     Unreachable,
+    /// It will be there in a while: state is being restored.
+    #[serde(rename = "urn:weir:problem:not-ready")]
+    NotReady,
     /// Everything else.
     #[serde(rename = "urn:weir:problem:failed", other)]
     Failed,
@@ -48,6 +54,7 @@ impl Kind {
             Self::TooLarge           => (StatusCode::PAYLOAD_TOO_LARGE,     "Too large",                         Exit::Invalid),
             Self::Invalid            => (StatusCode::UNPROCESSABLE_ENTITY,  "Invalid",                           Exit::Invalid),
             Self::Unreachable        => (StatusCode::SERVICE_UNAVAILABLE,   "Unreachable",                       Exit::Unreachable),
+            Self::NotReady           => (StatusCode::SERVICE_UNAVAILABLE,   "Not ready yet",                     Exit::Unreachable),
             Self::Failed             => (StatusCode::INTERNAL_SERVER_ERROR, "Failed",                            Exit::Failed),
         }
     }
@@ -202,6 +209,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.kind.row().0;
         let mut response = (status, axum::Json(&self)).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        }
         let media_type = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, media_type);
         response
@@ -225,6 +235,13 @@ mod tests {
     fn a_kind_of_a_newer_host_is_a_failure_to_an_older_shell() {
         let problem: Problem = serde_json::from_str(r#"{"type":"urn:weir:problem:teapot","detail":"short"}"#).unwrap();
         assert_eq!((problem.kind, problem.exit()), (Kind::Failed, Exit::Failed));
+    }
+
+    #[test]
+    fn what_may_pass_says_when_to_ask_again() {
+        let header = |kind| Problem::new(kind, "x").into_response().headers().get(header::RETRY_AFTER).cloned();
+        assert_eq!(header(Kind::NotReady), Some(HeaderValue::from_static("1")));
+        assert_eq!(header(Kind::NotFound), None);
     }
 
     #[test]

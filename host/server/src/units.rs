@@ -42,6 +42,16 @@ pub fn time_ms(text: &str) -> Result<i64, String> {
     Ok(time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64))
 }
 
+/// A time as milliseconds since 1970 UTC, or as RFC 3339.
+///
+/// # Errors
+/// What is wrong, for people.
+pub fn instant_ms(text: &str) -> Result<i64, String> {
+    text.parse()
+        .or_else(|_| time_ms(text))
+        .map_err(|_| format!("`{text}` is not a time: write milliseconds since 1970, or 2026-01-31T12:00:00Z"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

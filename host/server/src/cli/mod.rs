@@ -9,6 +9,7 @@ mod produce;
 mod run;
 mod source;
 mod status;
+mod store;
 mod tail;
 
 use clap::{Parser, Subcommand};
@@ -55,6 +56,9 @@ pub enum Command {
     Tail(tail::Tail),
     /// Tasks, lag and versions of a running host.
     Status(status::Status),
+    /// Reads the committed state of a running host.
+    #[command(subcommand)]
+    Store(store::Store),
     /// Uploads, deploys and rolls back plugins of a running host.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
@@ -73,6 +77,7 @@ impl Command {
             Self::Produce(command) => command.run(out),
             Self::Tail(command) => command.run(out),
             Self::Status(command) => command.run(out),
+            Self::Store(command) => command.run(out),
             Self::Plugin(command) => command.run(out),
         }
     }

@@ -28,6 +28,12 @@ impl Out {
         Self { format }
     }
 
+    /// How data is written.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
     /// Writes `data`; `text` makes it readable for people.
     ///
     /// # Errors

@@ -33,6 +33,9 @@ pub struct Run {
     /// Leave the group at the end instead of keeping the partitions for a restart
     #[arg(long)]
     leave: bool,
+    /// Delete what the application has kept in stores that the topology has no place for any more
+    #[arg(long)]
+    drop_state: bool,
     /// A folder in which plugins are looked for, beside that of the file
     #[arg(long, value_name = "DIR")]
     plugin_dir: Vec<PathBuf>,
@@ -66,6 +69,7 @@ impl Run {
             threads: usize::from(self.threads),
             commit_interval: self.commit_interval,
             leave: self.leave,
+            drop_state: self.drop_state,
             artifact_bytes_max: self.artifact_bytes_max,
         };
         host::run(config, topology)

@@ -36,6 +36,7 @@ fn text(status: &View) -> String {
         }
     }
     text.push_str(&table(&rows));
+    text.push_str(&restoring(status));
     let mut rows = vec![
         ["NODE", "KIND", "ROWS IN", "ROWS OUT", "DROPPED RECORDS", "VERSION", "REVISION", "LONGEST PAUSE"]
             .map(str::to_owned),
@@ -61,6 +62,19 @@ fn text(status: &View) -> String {
         }
     }
     text
+}
+
+/// The changelogs that are being replayed; nothing where there are none.
+fn restoring(status: &View) -> String {
+    let mut rows = vec![["TASK", "RESTORING", "POSITION", "LEFT"].map(str::to_owned)];
+    for task in &status.tasks {
+        for replay in &task.restoring {
+            let left = replay.end.map_or_else(|| "?".to_owned(), |end| (end - replay.next).max(0).to_string());
+            let changelog = format!("{}/{}", replay.topic, replay.partition);
+            rows.push([task.task.clone(), changelog, replay.next.to_string(), left]);
+        }
+    }
+    if rows.len() == 1 { String::new() } else { format!("\n{}", table(&rows)) }
 }
 
 fn time(ms: i64) -> String {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::intent::{Intent, KEY_PREFIX};
+use super::kept::{self, Kept};
 
 /// Deployments of one node that are remembered; older ones are forgotten, the live one never.
 const HISTORY_MAX: usize = 1000;
@@ -47,7 +48,8 @@ pub struct Fold {
     nodes: BTreeMap<String, Vec<Deployment>>,
     /// Node and task to the last swap.
     swaps: BTreeMap<(String, String), Swap>,
-    /// Rows that are neither an intent nor a swap.
+    kept: Option<Kept>,
+    /// Rows that are neither an intent nor a swap nor the kept stores.
     foreign: u64,
 }
 
@@ -56,6 +58,13 @@ impl Fold {
     pub fn apply(&mut self, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) -> Option<&Deployment> {
         let key = key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default();
         let value = value?;
+        if key == kept::KEY {
+            match serde_json::from_slice(value) {
+                Ok(kept) => self.kept = Some(kept),
+                Err(_) => self.foreign += 1,
+            }
+            return None;
+        }
         if !key.starts_with(KEY_PREFIX) {
             match serde_json::from_slice::<Swap>(value) {
                 Ok(swap) => drop(self.swaps.insert((swap.node.clone(), swap.task.clone()), swap)),
@@ -114,6 +123,12 @@ impl Fold {
     /// The version that each task last swapped to at `node`, by task.
     pub fn swapped<'a>(&'a self, node: &'a str) -> impl Iterator<Item = (&'a str, &'a Swap)> {
         self.swaps.iter().filter(move |((of, _), _)| of == node).map(|((_, task), swap)| (task.as_str(), swap))
+    }
+
+    /// The stores that the application keeps; none: no host has noted any yet.
+    #[must_use]
+    pub fn kept(&self) -> Option<&Kept> {
+        self.kept.as_ref()
     }
 
     /// Rows that could not be read: written by a newer host, or by somebody else.
@@ -196,6 +211,17 @@ mod tests {
         assert!(fold.apply(3, Some(b"intent/y"), None).is_none());
         assert_eq!(fold.swapped("d").next().unwrap().1.to, "sha256:b");
         assert_eq!((fold.live("d"), fold.foreign()), (None, 2));
+    }
+
+    #[test]
+    fn the_stores_that_were_noted_last_stand() {
+        let mut fold = Fold::default();
+        let mut note = |offset, value: &[u8]| assert!(fold.apply(offset, Some(b"stores"), Some(value)).is_none());
+        note(0, br#"{"stores":{"a":{"kind":"window"}}}"#);
+        note(1, br#"{"stores":{"b":{"kind":"session"}}}"#);
+        note(2, b"?");
+        assert_eq!(fold.kept().unwrap().stores.keys().collect::<Vec<_>>(), ["b"]);
+        assert_eq!(fold.foreign(), 1);
     }
 
     #[test]

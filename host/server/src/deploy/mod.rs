@@ -7,5 +7,6 @@ pub mod artifacts;
 mod dry_run;
 pub mod fold;
 pub mod intent;
+pub mod kept;
 pub mod request;
 pub mod view;

@@ -23,6 +23,8 @@ pub struct Config {
     pub commit_interval: Duration,
     /// Leaves the group at the end, instead of keeping its place for a restart.
     pub leave: bool,
+    /// Deletes what the topology has no place for any more.
+    pub drop_state: bool,
     /// Bytes of a component that is accepted.
     pub artifact_bytes_max: usize,
 }

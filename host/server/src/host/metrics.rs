@@ -41,6 +41,7 @@ pub fn render(host: &Host) -> String {
     let mut page = Page::default();
     of_nodes(&mut page, &snapshots);
     of_tasks(&mut page, &snapshots);
+    of_restores(&mut page, &snapshots);
     of_commits(&mut page, &snapshots);
     of_swaps(&mut page, &snapshots);
     of_plugins(&mut page, host);
@@ -50,7 +51,17 @@ pub fn render(host: &Host) -> String {
         "Rows of the deployments that this host cannot read: a newer one wrote them",
     );
     page.sample("weir_deployments_unread_rows", &[], host.deployments.with(Fold::foreign) as f64);
-    page.family("weir_ready", "gauge", "1: every start is over and no thread waits for the log");
+    if let Some(free) = host.space.free_bytes() {
+        page.family(
+            "weir_state_dir_free_bytes",
+            "gauge",
+            "Bytes that may still be written where the state directory lies",
+        );
+        page.sample("weir_state_dir_free_bytes", &[], free as f64);
+    }
+    page.family("weir_state_dir_low", "gauge", "1: little space is left there");
+    page.sample("weir_state_dir_low", &[], f64::from(u8::from(host.space.is_low())));
+    page.family("weir_ready", "gauge", "1: every start is over, no thread waits for the log and no task restores");
     let ready = super::status::not_ready(host).is_none();
     page.sample("weir_ready", &[], f64::from(u8::from(ready)));
     page.text
@@ -101,6 +112,24 @@ fn of_tasks(page: &mut Page, snapshots: &[Snapshot]) {
             page.sample("weir_task_stream_time_ms", &[("task", &task.task.to_string())], time as f64);
         }
     }
+}
+
+fn of_restores(page: &mut Page, snapshots: &[Snapshot]) {
+    page.family(
+        "weir_task_restore_left_offsets",
+        "gauge",
+        "Offsets of changelogs that a task has to replay before it runs",
+    );
+    for task in snapshots.iter().flat_map(|snapshot| &snapshot.tasks) {
+        if let Some(left) = super::restores::offsets_left(task).filter(|_| !task.restoring.is_empty()) {
+            page.sample("weir_task_restore_left_offsets", &[("task", &task.task.to_string())], left as f64);
+        }
+    }
+    let sum = |of: fn(&Snapshot) -> u64| snapshots.iter().map(of).sum::<u64>() as f64;
+    page.family("weir_restore_rows_total", "counter", "Rows of changelogs that were replayed");
+    page.sample("weir_restore_rows_total", &[], sum(|snapshot| snapshot.replayed_rows));
+    page.family("weir_restores_total", "counter", "Restores of tasks that are done");
+    page.sample("weir_restores_total", &[], sum(|snapshot| snapshot.restores));
 }
 
 fn of_commits(page: &mut Page, snapshots: &[Snapshot]) {

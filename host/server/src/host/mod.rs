@@ -9,22 +9,28 @@ mod clock;
 pub mod config;
 pub mod connect;
 mod deployments;
+mod fit;
 pub mod follow;
 pub mod histogram;
 pub mod initial;
+pub mod internal;
 pub mod logging;
+mod meter;
 pub mod metrics;
 pub mod observer;
 mod pause;
 pub mod plugins;
+pub mod query;
 mod report_limit;
+mod restores;
+mod space;
 mod start;
 pub mod status;
 pub mod stop;
 mod store;
+pub mod stores;
 pub mod thread;
 pub mod topics;
-mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -56,6 +62,10 @@ pub struct Host {
     pub deployments: Deployments,
     /// Nodes that are being deployed to.
     pub busy: busy::Busy,
+    /// What is left of the disk.
+    pub space: space::Space,
+    /// The stores of its tasks.
+    pub stores: stores::OpenStores,
     /// What each stream thread says of itself.
     pub threads: Vec<Arc<ThreadShared>>,
     /// Set once the host is to stop.
@@ -70,6 +80,8 @@ impl Host {
     /// A host that has not started.
     pub fn new(config: Config, topology: Arc<Topology>, state_dir: StateDir) -> Result<Self, Problem> {
         let plugins = Plugins::new(&config, &topology, &state_dir)?;
+        let space = space::Space::default();
+        space.look(&state_dir.join(""));
         let threads = (0..config.threads).map(|index| Arc::new(ThreadShared::new(index))).collect();
         Ok(Self {
             config,
@@ -78,6 +90,8 @@ impl Host {
             plugins,
             deployments: Deployments::default(),
             busy: busy::Busy::default(),
+            space,
+            stores: stores::OpenStores::default(),
             threads,
             stop: Stop::default(),
             connector: OnceLock::new(),

@@ -7,8 +7,10 @@ use weir_core::thread::{Observer, Report, ReportKind};
 use weir_core::topology::NodeName;
 
 use super::histogram::Histogram;
+use super::meter::Counted;
 use super::pause::PauseMeter;
 use super::report_limit::ReportLimit;
+use super::restores::Restores;
 use super::thread::Snapshot;
 
 /// Why a task is FAILED.
@@ -38,6 +40,8 @@ pub struct ThreadObserver {
     limit: ReportLimit,
     /// Measures swaps.
     pub pause: PauseMeter,
+    /// Follows restores.
+    pub restores: Restores,
     /// A task was swapped since this was last asked.
     swapped: bool,
     commits: Histogram,
@@ -50,11 +54,12 @@ pub struct ThreadObserver {
 impl ThreadObserver {
     /// Of thread `thread`, counting on from what it has counted before.
     #[must_use]
-    pub fn new(thread: usize, before: Snapshot) -> Self {
+    pub fn new(thread: usize, before: Snapshot, counted: Counted) -> Self {
         Self {
             thread,
             limit: ReportLimit::default(),
             pause: PauseMeter::default(),
+            restores: Restores::new(counted, before.replayed_rows, before.restores),
             swapped: false,
             commits: before.commits,
             commits_failed: before.commits_failed,
@@ -83,6 +88,7 @@ impl ThreadObserver {
         snapshot.swaps = self.swaps.clone();
         snapshot.refused = self.refused.clone();
         snapshot.failures = self.failures.clone();
+        (snapshot.replayed_rows, snapshot.restores) = self.restores.totals();
         for (node, pause) in self.pause.longest() {
             let longest = snapshot.pauses.entry(node.to_owned()).or_default();
             *longest = pause.max(*longest);
@@ -123,16 +129,8 @@ impl Observer for ThreadObserver {
             std::mem::replace(&mut report.kind, ReportKind::Retried { reason: String::new(), message: String::new() });
         match kind {
             ReportKind::Failed { reason, message, backtrace } => self.failed(report, reason, message, backtrace),
-            ReportKind::RestoreBegan { changelogs } => {
-                let changelogs: Vec<String> = changelogs
-                    .iter()
-                    .map(|(changelog, from)| {
-                        format!("{changelog} from {}", from.map_or("the beginning".to_owned(), |from| from.to_string()))
-                    })
-                    .collect();
-                tracing::info!(task = %task, changelogs = changelogs.join(", "), "restoring");
-            }
-            ReportKind::Restored => tracing::info!(task = %task, "restored"),
+            ReportKind::RestoreBegan { changelogs } => self.restores.began(task, &changelogs),
+            ReportKind::Restored => self.restores.ended(task),
             ReportKind::Skipped { reason, message, backtrace } => {
                 self.line(&format!("{node} {reason}"), |_, held_back| {
                     tracing::warn!(task = %task, node = %node, at, version, reason, message, backtrace, held_back, "a record is skipped");

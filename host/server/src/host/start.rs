@@ -14,7 +14,7 @@ use weir_wasm::Artifact;
 
 use super::backoff::Backoff;
 use super::stop::Cause;
-use super::{Config, Host, connect, follow, initial, thread, topics};
+use super::{Config, Host, connect, fit, follow, initial, space, thread, topics};
 use crate::exit::Exit;
 use crate::problem::{Kind, Problem};
 use crate::rest;
@@ -119,6 +119,7 @@ fn start(host: &Arc<Host>, began: Instant) -> Result<Vec<JoinHandle<()>>, Proble
     let settled = compiled.and_then(|compiled| {
         retry(host, || {
             follow::catch_up(host)?;
+            fit::settle(host)?;
             initial::settle(host, &compiled)
         })
     });
@@ -128,6 +129,7 @@ fn start(host: &Arc<Host>, began: Instant) -> Result<Vec<JoinHandle<()>>, Proble
     }
     host.deployments.set_followed();
     threads.push(spawn("deployments", host, follow::run)?);
+    threads.push(spawn("space", host, space::run)?);
     host.wait_for(None);
     tracing::info!(took_ms = began.elapsed().as_millis(), threads = host.config.threads, "started");
     Ok(threads)
@@ -167,7 +169,7 @@ fn retry<T>(host: &Host, mut work: impl FnMut() -> Result<T, Problem>) -> Result
 
 fn prepare_topics(host: &Host) -> Result<BTreeMap<TopicName, i32>, Problem> {
     let client = host.client()?;
-    let survey = topics::survey(&*client, &host.topology, host.config.bootstrap.as_deref())?;
+    let survey = fit::survey(host)?;
     if !survey.mistakes.is_empty() {
         return Err(Problem::invalid("topics do not fit the topology").with(survey.mistakes));
     }
@@ -180,7 +182,7 @@ fn prepare_topics(host: &Host) -> Result<BTreeMap<TopicName, i32>, Problem> {
     }
     let internal = [deployments.clone(), host.plugins_topic()];
     let there = client.partitions(&internal)?;
-    for topic in topics::internal(internal).iter().filter(|topic| !there.contains_key(&topic.name)) {
+    for topic in topics::of_application(internal).iter().filter(|topic| !there.contains_key(&topic.name)) {
         client.create_topic(topic)?;
     }
     // Named among the topics, so that the engine records its swaps there.

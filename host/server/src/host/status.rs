@@ -7,6 +7,7 @@ use weir_core::task::life::State;
 use weir_core::thread::TaskStatus;
 use weir_core::topology::NodeKind;
 
+use super::restores::offsets_left;
 use super::thread::{Phase, Snapshot};
 use super::{Host, plugins};
 use crate::problem::Problem;
@@ -41,7 +42,19 @@ pub fn not_ready(host: &Host) -> Option<String> {
     if snapshots.iter().all(|snapshot| snapshot.tasks.is_empty()) {
         return Some("no partitions are assigned to it yet".to_owned());
     }
-    None
+    restoring(snapshots.iter().flat_map(|snapshot| &snapshot.tasks))
+}
+
+/// Which of `tasks` restore their stores, and how much they have to read still; none: none of them.
+pub fn restoring<'t>(tasks: impl Iterator<Item = &'t TaskStatus>) -> Option<String> {
+    let restoring: Vec<&TaskStatus> = tasks.filter(|task| task.state == State::Restoring).collect();
+    let (first, others) = restoring.split_first()?;
+    let left: Option<i64> = restoring.iter().map(|task| offsets_left(task)).sum();
+    let left = left.map_or_else(String::new, |left| format!(", {left} offsets of their changelogs left"));
+    Some(match others.len() {
+        0 => format!("task {} restores its stores{}", first.task, left.replace("their", "its")),
+        _ => format!("{} tasks restore their stores{left}", restoring.len()),
+    })
 }
 
 /// `GET /api/v1/status`.
@@ -79,6 +92,9 @@ pub struct TaskView {
     pub stream_time_ms: Option<i64>,
     /// Its input partitions.
     pub positions: Vec<PositionView>,
+    /// The changelogs that it replays, while it restores.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub restoring: Vec<ReplayView>,
     /// What it runs at each process node.
     pub versions: Vec<VersionView>,
     /// Why it is FAILED.
@@ -100,6 +116,20 @@ pub struct PositionView {
     pub end: Option<i64>,
     /// How many offsets lie between.
     pub lag: Option<i64>,
+}
+
+/// A changelog that a task replays.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplayView {
+    /// The changelog.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The next offset to replay.
+    pub next: i64,
+    /// Where the replay ends; none: the log has not said yet.
+    pub end: Option<i64>,
 }
 
 /// A version that a task runs.
@@ -214,6 +244,12 @@ fn task_view(host: &Host, thread: usize, snapshot: &Snapshot, task: &TaskStatus)
     let version = |(node, version, revision): &(weir_core::topology::NodeName, weir_core::ports::Digest, u64)| {
         VersionView { node: node.as_str().to_owned(), version: version.as_str().to_owned(), revision: *revision }
     };
+    let replay = |(at, next, end): &(weir_core::record::TopicPartition, i64, Option<i64>)| ReplayView {
+        topic: at.topic.as_str().to_owned(),
+        partition: at.partition,
+        next: *next,
+        end: *end,
+    };
     let failure = snapshot.failures.get(&task.task).filter(|_| task.state == State::Failed);
     TaskView {
         task: task.task.to_string(),
@@ -221,6 +257,7 @@ fn task_view(host: &Host, thread: usize, snapshot: &Snapshot, task: &TaskStatus)
         state: task.state.as_str().to_owned(),
         stream_time_ms: task.stream_time_ms,
         positions: task.positions.iter().map(position).collect(),
+        restoring: task.restoring.iter().map(replay).collect(),
         versions: task.versions.iter().map(version).collect(),
         failure: failure.and_then(|failure| serde_json::to_value(failure).ok()),
     }

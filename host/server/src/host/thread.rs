@@ -1,25 +1,23 @@
 //! One stream thread: an OS thread that drives the engine on a transport of its own, and begins anew after a fault that
 //! may pass.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use weir_core::ports::{Digest, TransportError};
 use weir_core::task::{NodeMetrics, TaskId};
-use weir_core::thread::{Driver, Event, StreamThread, TaskStatus, ThreadConfig, Turn};
+use weir_core::thread::{Driver, Event, Stores, StreamThread, TaskStatus, ThreadConfig, Turn};
 use weir_core::topology::NodeName;
 
-use super::Host;
 use super::backoff::Backoff;
 use super::clock::SystemClock;
 use super::histogram::Histogram;
+use super::meter::{Counted, Meter};
 use super::observer::ThreadObserver;
 use super::stop::Cause;
-use super::waiting::WaitingMeter;
+use super::{Host, internal};
 use crate::problem::Problem;
 use crate::units::now_ms;
 
@@ -85,6 +83,10 @@ pub struct Snapshot {
     pub failures: BTreeMap<TaskId, super::observer::Failure>,
     /// The longest pause of each swapped node.
     pub pauses: BTreeMap<String, Duration>,
+    /// Rows of changelogs that were replayed.
+    pub replayed_rows: u64,
+    /// Restores that are done.
+    pub restores: u64,
 }
 
 impl Shared {
@@ -167,7 +169,7 @@ fn life(host: &Host, shared: &Shared, backoff: &mut Backoff, earlier: &mut Nodes
     let retriable = |problem: Problem| TransportError::Retriable(problem.detail);
     let connector = host.connector().map_err(retriable)?;
     let partitions = host.partitions().map_err(retriable)?.clone();
-    let (transport, waited) = WaitingMeter::around(connector.transport(shared.index)?);
+    let (transport, counted) = Meter::around(connector.transport(shared.index)?);
     if !host.deployments.wait_initial(&host.stop, || shared.beat()) {
         return Ok(());
     }
@@ -175,9 +177,14 @@ fn life(host: &Host, shared: &Shared, backoff: &mut Backoff, earlier: &mut Nodes
         commit_interval_us: i64::try_from(host.config.commit_interval.as_micros()).unwrap_or(i64::MAX),
         ..ThreadConfig::default()
     };
+    // Asked at each beginning: a changelog that was deleted meanwhile and made again is another one.
+    let changelogs = internal::changelogs(&*connector.client(), &host.topology, &partitions).map_err(retriable)?;
+    let stores =
+        Stores { supplier: host.stores.supplier(), topic_ids: changelogs.ids, age_max_ms: changelogs.age_max_ms };
     let thread = StreamThread::new(host.topology.clone(), partitions, config, host.plugins.supplier());
+    let thread = thread.with_stores(stores);
     let driver = Driver::new(thread, Box::new(transport), Box::new(SystemClock::new()));
-    let observer = ThreadObserver::new(shared.index, shared.snapshot());
+    let observer = ThreadObserver::new(shared.index, shared.snapshot(), counted.clone());
     let mut life = Life {
         host,
         shared,
@@ -189,7 +196,7 @@ fn life(host: &Host, shared: &Shared, backoff: &mut Backoff, earlier: &mut Nodes
         published: None,
         rows: 0,
         began: Instant::now(),
-        waited,
+        counted,
     };
     let ended = life.run(backoff);
     life.tell();
@@ -212,8 +219,7 @@ struct Life<'a> {
     /// Rows taken in by the time of the last turn.
     rows: u64,
     began: Instant,
-    /// How long it waited for rows since.
-    waited: Rc<Cell<Duration>>,
+    counted: Counted,
 }
 
 impl Life<'_> {
@@ -293,7 +299,7 @@ impl Life<'_> {
     fn turned(&mut self) {
         let now = Instant::now();
         let rows = self.driver.thread().metrics().map(|(_, metrics)| metrics.rows_in).sum();
-        let busy = self.began.elapsed().saturating_sub(self.waited.get());
+        let busy = self.began.elapsed().saturating_sub(self.counted.waited());
         self.observer.pause.turned(rows != self.rows, busy);
         self.rows = rows;
         let due = self.published.is_none_or(|last| now.duration_since(last) >= PUBLISH_INTERVAL);
@@ -302,6 +308,7 @@ impl Life<'_> {
         }
         self.published = Some(now);
         self.tell();
+        self.observer.restores.progress(self.driver.thread().tasks());
     }
 
     fn tell(&self) {

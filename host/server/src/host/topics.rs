@@ -1,5 +1,5 @@
 //! Topics at the start: those of the topology and those of the application itself, made where they are missing, refused
-//! where they do not fit.
+//! where they do not fit. What the host makes for itself (repartitions, changelogs) is counted in [`internal`].
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use weir_core::ports::{Client, NewTopic};
 use weir_core::record::TopicName;
 use weir_core::topology::{Topic, Topology};
 
+use super::internal;
 use crate::problem::{Mistake, Problem};
 
 /// What the topics of a topology come to.
@@ -18,6 +19,16 @@ pub struct Survey {
     pub missing: Vec<NewTopic>,
     /// Those that do not fit.
     pub mistakes: Vec<Mistake>,
+}
+
+impl Survey {
+    /// Partitions of those that exist and of those to be created.
+    #[must_use]
+    pub fn counts(&self) -> internal::Counts {
+        let mut counts = self.partitions.clone();
+        counts.extend(self.missing.iter().map(|topic| (topic.name.clone(), topic.partitions)));
+        counts
+    }
 }
 
 /// Looks at the topics of `topology`; `bootstrap` goes into the commands that mend them.
@@ -34,6 +45,7 @@ fn judge(topology: &Topology, partitions: BTreeMap<TopicName, i32>, bootstrap: O
     let mut survey = Survey { partitions, ..Survey::default() };
     for topic in &topology.topics {
         match (survey.partitions.get(&topic.name), topic.partitions) {
+            (None, _) if topic.internal.is_some() => {}
             (None, Some(partitions)) => survey.missing.push(NewTopic {
                 name: topic.name.clone(),
                 partitions,
@@ -47,6 +59,9 @@ fn judge(topology: &Topology, partitions: BTreeMap<TopicName, i32>, bootstrap: O
             _ => {}
         }
     }
+    let mut counts = survey.counts();
+    survey.missing.extend(internal::plan(topology, &mut counts));
+    survey.mistakes.extend(internal::judge(topology, &counts));
     survey
 }
 
@@ -65,7 +80,7 @@ fn missing(topic: &Topic, bootstrap: Option<&str>) -> Mistake {
 
 fn miscounted(topic: &Topic, there: i32, wanted: i32, bootstrap: Option<&str>) -> Mistake {
     let name = &topic.name;
-    let grow = bootstrap.filter(|_| wanted > there).map_or_else(String::new, |bootstrap| {
+    let grow = bootstrap.filter(|_| wanted > there && topic.internal.is_none()).map_or_else(String::new, |bootstrap| {
         format!(
             ", or run `kafka-topics.sh --bootstrap-server {bootstrap} --alter --topic {name} --partitions {wanted}` \
              (keys then go to other partitions than before)"
@@ -74,14 +89,17 @@ fn miscounted(topic: &Topic, there: i32, wanted: i32, bootstrap: Option<&str>) -
     Mistake {
         pointer: Some(format!("/topics/{name}/partitions")),
         detail: format!("topic `{name}` has {there} partitions, but the file says {wanted}"),
-        help: Some(format!("write `partitions: {there}` under `topics`{grow}")),
+        help: Some(match topic.internal {
+            None => format!("write `partitions: {there}` under `topics`{grow}"),
+            Some(_) => format!("write `partitions: {there}` in that `repartition`"),
+        }),
         ..Mistake::default()
     }
 }
 
 /// The application's own topics: components and deployments.
 #[must_use]
-pub fn internal(names: [TopicName; 2]) -> Vec<NewTopic> {
+pub fn of_application(names: [TopicName; 2]) -> Vec<NewTopic> {
     let topic = |name| NewTopic { name, partitions: 1, compacted: true, settings: BTreeMap::new() };
     names.into_iter().map(topic).collect()
 }

@@ -13,6 +13,9 @@ mod readyz;
 mod records_append;
 mod records_tail;
 mod status;
+mod store_get;
+mod store_list;
+mod store_range;
 mod topology;
 
 use std::sync::Arc;
@@ -42,6 +45,9 @@ fn router(host: Arc<Host>) -> Router {
         .route("/nodes/{node}/plugin", put(plugin_put::plugin_put))
         .route("/nodes/{node}/plugin/rollback", post(plugin_rollback::plugin_rollback))
         .route("/nodes/{node}/plugin/history", get(plugin_history::plugin_history))
+        .route("/stores", get(store_list::store_list))
+        .route("/stores/{store}", get(store_range::store_range))
+        .route("/stores/{store}/keys/{key}", get(store_get::store_get))
         .route("/artifacts/{digest}", put(artifact_put::artifact_put))
         .route("/deployments/{id}", get(deployment::deployment))
         .route("/topics/{topic}/records", post(records_append::records_append).get(records_tail::records_tail));
