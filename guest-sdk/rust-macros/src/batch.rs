@@ -4,14 +4,17 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Error, ItemFn, Result, ReturnType, Type};
 
-use crate::shared::{Ports, check_function, inner_of, name_of, plugin, type_of};
+use crate::shared::{Attribute, Parts, check_function, inner_of, name_of, plugin, type_of};
 
 /// The two forms, for the message.
 const FORMS: &str =
     "a batch plugin is `fn(batch: Batch) -> Output` or `fn(batch: Batch, config: &Config<T>) -> Output`";
 
 pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let ports: Ports = syn::parse2(attribute)?;
+    let Attribute { ports, on_timer } = syn::parse2(attribute)?;
+    if let Some(on_timer) = on_timer {
+        return Err(Error::new_spanned(on_timer, "a batch plugin has no timers: use `#[weir::processor]`"));
+    }
     let function: ItemFn = syn::parse2(item)?;
     check_function(&function)?;
     let config = read_signature(&function)?;
@@ -24,7 +27,8 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
         value_format: "",
         ports: #ports,
     };
-    Ok(plugin(&function, config, &declaration, &process))
+    let state = (quote!(()), quote!());
+    Ok(plugin(&function, &Parts { config, declaration, process, state, on_timers: None }))
 }
 
 fn read_signature(function: &ItemFn) -> Result<Option<&Type>> {

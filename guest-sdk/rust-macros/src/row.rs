@@ -2,9 +2,12 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{Error, FnArg, ItemFn, Result, ReturnType, Type};
+use syn::{Error, FnArg, Ident, ItemFn, Pat, Result, ReturnType, Type};
 
-use crate::shared::{Ports, check_function, inner_of, name_of, plugin, referred, type_of, without_lifetimes};
+use crate::shared::{
+    Attribute, Parts, Ports, check_function, inner_of, name_of, plugin, referred, type_of, without_lifetimes,
+};
+use crate::state::{Kept, state, take_attributes};
 
 /// What an argument's type asks for.
 enum Asks<'a> {
@@ -15,14 +18,34 @@ enum Asks<'a> {
     Context,
     Config(&'a Type),
     Out(&'a Type),
+    Store(Kept<'a>),
+    Timers,
 }
 
 pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let ports: Ports = syn::parse2(attribute)?;
-    let function: ItemFn = syn::parse2(item)?;
+    let Attribute { ports, on_timer } = syn::parse2(attribute)?;
+    let mut function: ItemFn = syn::parse2(item)?;
     check_function(&function)?;
     check_return(&function.sig.output)?;
-    let asks = read_arguments(&function)?;
+    let prefetched = take_attributes(&mut function)?;
+    let mut asks = read_arguments(&function)?;
+    for ask in &mut asks {
+        if let Asks::Store(kept) = ask {
+            kept.prefetch = prefetched.contains(kept.name);
+        }
+    }
+    let timers = asks.iter().any(|ask| matches!(ask, Asks::Timers));
+    match &on_timer {
+        None if timers => {
+            let message =
+                "timers are set, but nothing runs when they are due: write `#[weir::processor(on_timer = function)]`";
+            return Err(Error::new_spanned(&function.sig.inputs, message));
+        }
+        Some(path) if !timers => {
+            return Err(Error::new_spanned(path, "nothing sets a timer: add the argument `timers: &mut Timers`"));
+        }
+        _ => {}
+    }
 
     let declaration = declaration(&asks, &ports);
     let config = asks.iter().find_map(|ask| if let Asks::Config(ty) = ask { Some(*ty) } else { None });
@@ -31,11 +54,27 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
     let out = without_lifetimes(out.to_token_stream());
     let (name, arguments) = (&function.sig.ident, asks.iter().map(argument));
     let process = quote! {
-        ::weir::each_row(batch, #ports, |row: ::weir::Row<'_>, out: &mut #out| {
+        ::weir::each_row_with(state, batch, #ports, |row: ::weir::Row<'_>, out: &mut #out, state: &mut Self::State| {
             ::weir::Outcome::into_result(#name(#(#arguments),*))
         })
     };
-    Ok(plugin(&function, config, &declaration, &process))
+    let on_timers = on_timer.map(|on_timer| {
+        // Of a timer there is no record, so no value, key, headers or coordinates.
+        let lasting = |ask: &&Asks<'_>| matches!(ask, Asks::Store(_) | Asks::Timers | Asks::Config(_) | Asks::Out(_));
+        let arguments = asks.iter().filter(lasting).map(argument);
+        quote! {
+            ::weir::each_timer(
+                state, names, at, #ports,
+                |timer: ::weir::Timer<'_>, out: &mut #out, state: &mut Self::State| {
+                    ::weir::Outcome::into_result(#on_timer(timer, #(#arguments),*))
+                },
+            )
+        }
+    });
+    let stores: Vec<&Kept<'_>> =
+        asks.iter().filter_map(|ask| if let Asks::Store(kept) = ask { Some(kept) } else { None }).collect();
+    let state = state(&function, &stores, timers);
+    Ok(plugin(&function, &Parts { config, declaration, process, state, on_timers }))
 }
 
 fn read_arguments(function: &ItemFn) -> Result<Vec<Asks<'_>>> {
@@ -50,7 +89,8 @@ fn read_arguments(function: &ItemFn) -> Result<Vec<Asks<'_>>> {
         let ty = type_of(argument)?;
         let ask = if position == 0 { read_value(ty)? } else { read_further(argument, ty)? };
         let name = name_of(ty);
-        if position > 0 && seen.contains(&name) {
+        let store = matches!(ask, Asks::Store(_));
+        if position > 0 && !store && seen.contains(&name) {
             return Err(Error::new_spanned(argument, format!("there is a `{name}` already; a record has one")));
         }
         if position > 0 {
@@ -63,7 +103,8 @@ fn read_arguments(function: &ItemFn) -> Result<Vec<Asks<'_>>> {
 
 fn read_value(ty: &Type) -> Result<Asks<'_>> {
     let named = name_of(ty);
-    if matches!(named.as_str(), "Out" | "Context" | "Config" | "Key" | "Timestamp" | "Headers") {
+    let later = matches!(named.as_str(), "Out" | "Context" | "Config" | "Key" | "Timestamp" | "Headers" | "Timers");
+    if later || STORES.contains(&named.as_str()) {
         let wanted = format!(
             "the first argument is the record's value, such as `Json<T>`, `Bytes` or `Str`; put `{named}` after it"
         );
@@ -72,7 +113,7 @@ fn read_value(ty: &Type) -> Result<Asks<'_>> {
     Ok(Asks::Value(ty))
 }
 
-fn read_further<'a>(argument: &FnArg, ty: &'a Type) -> Result<Asks<'a>> {
+fn read_further<'a>(argument: &'a FnArg, ty: &'a Type) -> Result<Asks<'a>> {
     let shared = matches!(ty, Type::Reference(reference) if reference.mutability.is_none());
     let exclusive = matches!(ty, Type::Reference(reference) if reference.mutability.is_some());
     let wanted = |form: &str| Error::new_spanned(argument, format!("write `{form}`"));
@@ -83,16 +124,33 @@ fn read_further<'a>(argument: &FnArg, ty: &'a Type) -> Result<Asks<'a>> {
         "Context" if shared => Asks::Context,
         "Config" if shared => Asks::Config(inner_of(ty).ok_or_else(|| wanted("&Config<T>"))?),
         "Out" if exclusive => Asks::Out(referred(ty)),
+        "Timers" if exclusive => Asks::Timers,
+        store if exclusive && STORES.contains(&store) => {
+            let name = argument_name(argument)
+                .ok_or_else(|| Error::new_spanned(argument, "a store needs a name: it is the argument's"))?;
+            Asks::Store(Kept { name, ty: referred(ty), prefetch: false })
+        }
+        store if STORES.contains(&store) => return Err(wanted(&format!("&mut {store}<K, V>"))),
+        "Timers" => return Err(wanted("&mut Timers")),
         "Key" => return Err(wanted("Key<..>` without `&")),
         "Timestamp" | "Headers" => return Err(wanted(&format!("{}` without `&", name_of(ty)))),
         "Context" => return Err(wanted("&Context")),
         "Config" => return Err(wanted("&Config<T>")),
         "Out" => return Err(wanted("&mut Out")),
         _ => {
-            let known = "an argument after the value is one of `Key<K>`, `Timestamp`, `Headers`, `&Context`, `&Config<T>`, `&mut Out`";
+            let known = "an argument after the value is one of `Key<K>`, `Timestamp`, `Headers`, `&Context`, `&Config<T>`, \
+                `&mut KeyValue<K, V>`, `&mut WindowStore<K, V>`, `&mut SessionStore<K, V>`, `&mut Timers`, `&mut Out`";
             return Err(Error::new_spanned(ty, known));
         }
     })
+}
+
+/// The kinds of store.
+const STORES: [&str; 3] = ["KeyValue", "WindowStore", "SessionStore"];
+
+fn argument_name(argument: &FnArg) -> Option<&Ident> {
+    let FnArg::Typed(typed) = argument else { return None };
+    if let Pat::Ident(pattern) = &*typed.pat { Some(&pattern.ident) } else { None }
 }
 
 fn check_return(output: &ReturnType) -> Result<()> {
@@ -117,6 +175,8 @@ fn argument(ask: &Asks<'_>) -> TokenStream {
         Asks::Context => quote!(&row.context()),
         Asks::Config(_) => quote!(config),
         Asks::Out(_) => quote!(out),
+        Asks::Store(Kept { name, .. }) => quote!(&mut state.#name),
+        Asks::Timers => quote!(&mut state.__timers),
     }
 }
 
@@ -135,6 +195,7 @@ fn declaration(asks: &[Asks<'_>], ports: &Ports) -> TokenStream {
                 keys = quote!(true);
             }
             Asks::Timestamp => timestamps = quote!(true),
+            Asks::Store(kept) if kept.prefetch => keys = quote!(true),
             Asks::Out(ty) => {
                 let ty = without_lifetimes(ty.to_token_stream());
                 keys.extend(quote!(|| <#ty>::RECORDS));

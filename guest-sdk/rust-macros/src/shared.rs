@@ -4,28 +4,43 @@ use proc_macro2::{Group, Ident, Punct, Spacing, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Error, FnArg, GenericArgument, ItemFn, LitStr, PathArguments, Result, Token, Type};
+use syn::{Error, FnArg, GenericArgument, ItemFn, Lifetime, LitStr, Path, PathArguments, Result, Token, Type};
 
-/// `ports(valid, invalid = "json")`, or nothing.
+/// What stands in the attribute: `ports(valid, invalid = "json"), on_timer = function`, or less.
 #[derive(Default)]
-pub struct Ports(Vec<(String, String)>);
+pub struct Attribute {
+    pub ports: Ports,
+    pub on_timer: Option<Path>,
+}
 
-impl Parse for Ports {
+impl Parse for Attribute {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        if input.is_empty() {
-            return Ok(Self::default());
+        let wanted = "expected `ports(name, name = \"format\")`, `on_timer = function`, or nothing";
+        let mut attribute = Self::default();
+        while !input.is_empty() {
+            let keyword: Ident = input.parse().map_err(|error| Error::new(error.span(), wanted))?;
+            if keyword == "ports" {
+                let listed;
+                syn::parenthesized!(listed in input);
+                let ports = Punctuated::<Port, Token![,]>::parse_terminated(&listed)?;
+                attribute.ports = Ports(ports.into_iter().map(|port| (port.name, port.format)).collect());
+            } else if keyword == "on_timer" {
+                input.parse::<Token![=]>()?;
+                attribute.on_timer = Some(input.parse()?);
+            } else {
+                return Err(Error::new(keyword.span(), wanted));
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
         }
-        let wanted = "expected `ports(name, name = \"format\")` or nothing";
-        let keyword: Ident = input.parse().map_err(|error| Error::new(error.span(), wanted))?;
-        if keyword != "ports" {
-            return Err(Error::new(keyword.span(), wanted));
-        }
-        let listed;
-        syn::parenthesized!(listed in input);
-        let ports = Punctuated::<Port, Token![,]>::parse_terminated(&listed)?;
-        Ok(Self(ports.into_iter().map(|port| (port.name, port.format)).collect()))
+        Ok(attribute)
     }
 }
+
+/// Output ports with the formats of their values.
+#[derive(Default)]
+pub struct Ports(Vec<(String, String)>);
 
 impl ToTokens for Ports {
     fn to_tokens(&self, tokens: &mut TokenStream) {
@@ -104,6 +119,40 @@ pub fn without_lifetimes(tokens: TokenStream) -> TokenStream {
     renamed
 }
 
+/// The type with every lifetime as 'static, those left out of `Str`, `Bytes` and `Text` too: as the type of a field.
+pub fn with_static_lifetimes(ty: &Type) -> Type {
+    let mut ty = ty.clone();
+    make_static(&mut ty);
+    ty
+}
+
+fn make_static(ty: &mut Type) {
+    let forever = || Lifetime::new("'static", proc_macro2::Span::call_site());
+    match ty {
+        Type::Reference(reference) => {
+            reference.lifetime = Some(forever());
+            make_static(&mut reference.elem);
+        }
+        Type::Tuple(tuple) => tuple.elems.iter_mut().for_each(make_static),
+        Type::Path(path) => {
+            let Some(last) = path.path.segments.last_mut() else { return };
+            let borrows = last.ident == "Str" || last.ident == "Bytes" || last.ident == "Text";
+            if borrows && last.arguments.is_none() {
+                last.arguments = PathArguments::AngleBracketed(syn::parse_quote!(<'static>));
+            }
+            let PathArguments::AngleBracketed(list) = &mut last.arguments else { return };
+            for argument in &mut list.args {
+                match argument {
+                    GenericArgument::Lifetime(lifetime) => *lifetime = forever(),
+                    GenericArgument::Type(inner) => make_static(inner),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 fn is_tick(punct: &Punct) -> bool {
     punct.as_char() == '\'' && punct.spacing() == Spacing::Joint
 }
@@ -123,13 +172,22 @@ pub fn check_function(function: &ItemFn) -> Result<()> {
     Ok(())
 }
 
+/// What makes a plugin of a function.
+pub struct Parts<'a> {
+    pub config: Option<&'a Type>,
+    /// Of its `Declaration`, what is not the crate's.
+    pub declaration: TokenStream,
+    /// The body of `process`.
+    pub process: TokenStream,
+    /// The type of its state, and what defines it.
+    pub state: (TokenStream, TokenStream),
+    /// The body of `on_timers`.
+    pub on_timers: Option<TokenStream>,
+}
+
 /// The function, a type of its name that is the plugin, and its exports where this is a component.
-pub fn plugin(
-    function: &ItemFn,
-    config: Option<&Type>,
-    declaration: &TokenStream,
-    process: &TokenStream,
-) -> TokenStream {
+pub fn plugin(function: &ItemFn, parts: &Parts<'_>) -> TokenStream {
+    let Parts { config, declaration, process, state: (state, state_items), on_timers } = parts;
     let (name, visibility) = (&function.sig.ident, &function.vis);
     let document = format!("The plugin `{name}`, for `weir::test`.");
     let (config, configure) = match config {
@@ -139,8 +197,24 @@ pub fn plugin(
         }
         None => (quote!(()), quote!(::weir::no_configuration(text))),
     };
+    let on_timers_item = on_timers.as_ref().map(|body| {
+        quote! {
+            #[allow(unused_variables)]
+            fn on_timers(
+                config: &Self::Config,
+                state: &mut Self::State,
+                names: ::weir::Column,
+                at: i64,
+            ) -> ::weir::Output {
+                #body
+            }
+        }
+    });
     quote! {
+        // Each argument is something that the plugin asks for: that is how it asks.
+        #[allow(clippy::too_many_arguments)]
         #function
+        #state_items
 
         #[doc = #document]
         #[allow(non_camel_case_types)]
@@ -149,6 +223,7 @@ pub fn plugin(
 
         impl ::weir::Processor for #name {
             type Config = #config;
+            type State = #state;
             fn declaration() -> ::weir::Declaration {
                 ::weir::Declaration {
                     name: ::core::env!("CARGO_PKG_NAME"),
@@ -160,9 +235,10 @@ pub fn plugin(
                 #configure
             }
             #[allow(unused_variables)]
-            fn process(config: &Self::Config, batch: ::weir::Batch) -> ::weir::Output {
+            fn process(config: &Self::Config, state: &mut Self::State, batch: ::weir::Batch) -> ::weir::Output {
                 #process
             }
+            #on_timers_item
         }
 
         #[allow(unsafe_code)]

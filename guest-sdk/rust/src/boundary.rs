@@ -2,6 +2,11 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use crate::test::host::*;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use crate::test::stores::{
+    KeyValueStore, SessionStore, WindowStore, cancel, open_key_value, open_session, open_window, schedule,
+    schedule_after,
+};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use component::*;
 
@@ -13,4 +18,8 @@ mod component {
     };
     pub(crate) use crate::abi::weir::plugin::logging::{enabled as log_enabled, log};
     pub(crate) use crate::abi::weir::plugin::metrics::{count, gauge, observe};
+    pub(crate) use crate::abi::weir::plugin::state::{
+        KeyValueStore, SessionStore, WindowStore, open_key_value, open_session, open_window,
+    };
+    pub(crate) use crate::abi::weir::plugin::timers::{cancel, schedule, schedule_after};
 }

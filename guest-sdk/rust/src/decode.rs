@@ -27,7 +27,7 @@ impl fmt::Display for Part {
 /// A type that a cell of a record can be read as. It may borrow from the record.
 #[diagnostic::on_unimplemented(
     message = "a record's value or key cannot be read as `{Self}`",
-    note = "write Json<T> with a T that is Deserialize, Bytes, Str, String, Vec<u8>, or an Option of one where null is welcome"
+    note = "write Json<T> with a T that is Deserialize, Bytes, Str, String, Vec<u8>, i32, i64, f64, or an Option of one where null is welcome"
 )]
 pub trait Decode<'a>: Sized {
     /// Reads `cell`; `None` is null.
@@ -37,7 +37,7 @@ pub trait Decode<'a>: Sized {
     fn decode(cell: Option<&'a [u8]>, part: Part) -> Result<Self, Reject>;
 }
 
-/// How a type's bytes are called in a manifest: `bytes`, `string`, `json`.
+/// How a type's bytes are called in a manifest: `bytes`, `string`, `json`, `i32`, `i64`, `f64`.
 pub trait Format {
     /// The name; open, "" is any.
     const FORMAT: &'static str;
@@ -96,6 +96,24 @@ impl<K> Deref for Key<K> {
     }
 }
 
+impl AsRef<[u8]> for Bytes<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.0
+    }
+}
+
+impl AsRef<[u8]> for Str<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl<K: AsRef<[u8]>> AsRef<[u8]> for Key<K> {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+}
+
 impl<'a, T: Deserialize<'a>> Decode<'a> for Json<T> {
     #[inline]
     fn decode(cell: Option<&'a [u8]>, part: Part) -> Result<Self, Reject> {
@@ -141,6 +159,24 @@ impl<'a> Decode<'a> for String {
         <&str>::decode(cell, part).map(str::to_owned)
     }
 }
+
+macro_rules! numbers {
+    ($($type:ty: $name:literal),+) => { $(
+        impl<'a> Decode<'a> for $type {
+            fn decode(cell: Option<&'a [u8]>, part: Part) -> Result<Self, Reject> {
+                let bytes = cell.ok_or_else(|| null(part))?;
+                let wanted = || format!("{} bytes, {} are due", bytes.len(), size_of::<$type>());
+                Ok(Self::from_be_bytes(bytes.try_into().map_err(|_| unfit(part, &wanted()))?))
+            }
+        }
+
+        impl Format for $type {
+            const FORMAT: &'static str = $name;
+        }
+    )+ };
+}
+// As Kafka's serializers write them: big-endian.
+numbers!(i32: "i32", i64: "i64", f64: "f64");
 
 impl<'a, D: Decode<'a>> Decode<'a> for Option<D> {
     fn decode(cell: Option<&'a [u8]>, part: Part) -> Result<Self, Reject> {

@@ -5,7 +5,7 @@ use crate::{Bytes, Json, Reject, Str};
 /// A type that can be written as a record's value or key.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be written as a record's value or key",
-    note = "write Json(value) of what is Serialize, Bytes(..), Str(..), text or bytes, Null, or an Option of one"
+    note = "write Json(value) of what is Serialize, Bytes(..), Str(..), text or bytes, a number, Null, or an Option of one"
 )]
 pub trait Encode {
     /// Appends its bytes; `false`: it is null, and has appended none.
@@ -57,6 +57,17 @@ impl Encode for Str<'_> {
         self.0.encode(into)
     }
 }
+
+macro_rules! numbers {
+    ($($type:ty),+) => { $(impl Encode for $type {
+        fn encode(&self, into: &mut Vec<u8>) -> Result<bool, Reject> {
+            into.extend_from_slice(&self.to_be_bytes());
+            Ok(true)
+        }
+    })+ };
+}
+// As Kafka's serializers write them.
+numbers!(i32, i64, f64);
 
 impl<E: Encode + ?Sized> Encode for &E {
     #[inline]

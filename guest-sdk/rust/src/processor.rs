@@ -1,15 +1,20 @@
 //! A plugin as the host calls it: what it declares, how it is made, how a batch goes through it row by row.
 
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::{Batch, Out, Output, Problem, Reject, Row, Rows};
+use crate::state::State;
+use crate::{Batch, Column, Out, Output, Problem, Reject, Row, Rows};
 
 /// A `process` node's plugin. `#[weir::processor]` and `#[weir::batch]` implement it.
 pub trait Processor: 'static {
     /// What `&Config<..>` asks for; `()` where nothing does.
     type Config: 'static;
+
+    /// Its stores and timers; `()` where it has none.
+    type State: State;
 
     /// What it tells of itself, without a configuration.
     fn declaration() -> Declaration;
@@ -21,7 +26,17 @@ pub trait Processor: 'static {
     fn configure(text: &str) -> Result<Self::Config, Vec<Problem>>;
 
     /// Maps a batch.
-    fn process(config: &Self::Config, batch: Batch) -> Output;
+    fn process(config: &Self::Config, state: &mut Self::State, batch: Batch) -> Output;
+
+    /// Timers are due, all of one time.
+    ///
+    /// # Panics
+    /// The plugin sets none, so whose they are nobody knows.
+    #[allow(clippy::panic)]
+    fn on_timers(config: &Self::Config, state: &mut Self::State, names: Column, at: i64) -> Output {
+        _ = (config, state, names);
+        panic!("a timer is due at {at}, but this plugin sets none")
+    }
 }
 
 /// What a plugin declares of itself; the host's `inspect` shows it.
@@ -79,22 +94,38 @@ pub fn each_row<M>(
     ports: &'static [Port],
     mut row: impl FnMut(Row<'_>, &mut Out<M>) -> Result<(), Reject>,
 ) -> Output {
+    each_row_with(&mut (), batch, ports, |record, out, ()| row(record, out))
+}
+
+/// The same with stores and timers: what a refused record has changed there is taken back too.
+pub fn each_row_with<S: State, M>(
+    state: &mut S,
+    batch: Batch,
+    ports: &'static [Port],
+    mut row: impl FnMut(Row<'_>, &mut Out<M>, &mut S) -> Result<(), Reject>,
+) -> Output {
+    state.prefetch(batch.keys.as_ref());
     let rows = Rc::new(Rows::from(batch));
     let mut out = Out::new(rows.clone(), ports);
     let mut rejects = Vec::new();
     for index in 0..rows.len() as u32 {
-        CURRENT_ROW.store(index, Ordering::Relaxed);
+        set_current_row(Some(index));
         out.row = index;
         let before = out.done();
-        if let Err(reject) = row(rows.row(index), &mut out) {
-            out.take_back_to(before);
-            rejects.push(reject.into_abi(index));
+        match row(rows.row(index), &mut out, state) {
+            Ok(()) => state.each(&mut |part| part.keep()),
+            Err(reject) => {
+                state.each(&mut |part| part.forget());
+                out.take_back_to(before);
+                rejects.push(reject.into_abi(index));
+            }
         }
         if out.stopped() {
             break;
         }
     }
-    CURRENT_ROW.store(NO_ROW, Ordering::Relaxed);
+    set_current_row(None);
+    state.each(&mut |part| part.flush());
     out.finish(rejects)
 }
 
@@ -104,6 +135,10 @@ static CURRENT_ROW: AtomicU32 = AtomicU32::new(NO_ROW);
 /// No record is in progress.
 const NO_ROW: u32 = u32::MAX;
 
+pub(crate) fn set_current_row(row: Option<u32>) {
+    CURRENT_ROW.store(row.unwrap_or(NO_ROW), Ordering::Relaxed);
+}
+
 pub(crate) fn current_row() -> Option<u32> {
     Some(CURRENT_ROW.load(Ordering::Relaxed)).filter(|&row| row != NO_ROW)
 }
@@ -112,15 +147,24 @@ pub(crate) fn current_row() -> Option<u32> {
 #[derive(Debug)]
 pub struct Exported<P>(PhantomData<P>);
 
-/// An instance at work for a task: nothing but its configuration.
-#[derive(Debug)]
-pub struct Instance<P: Processor>(P::Config);
+/// An instance at work for a task: nothing but its configuration, and the handles of its stores.
+pub struct Instance<P: Processor>(P::Config, RefCell<P::State>);
+
+impl<P: Processor> std::fmt::Debug for Instance<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance").finish_non_exhaustive()
+    }
+}
 
 mod exports {
+    use std::cell::RefCell;
+
     use super::{Exported, Instance, Processor, last_words};
-    use crate::abi::exports::weir::plugin::{description, processing};
+    use crate::abi::exports::weir::plugin::description;
+    use crate::abi::processing::{processing, timing};
     use crate::abi::weir::plugin::manifest;
-    use crate::{Batch, Output, Problem};
+    use crate::state::State;
+    use crate::{Batch, Column, Output, Problem};
 
     impl<P: Processor> description::Guest for Exported<P> {
         fn describe() {
@@ -132,6 +176,12 @@ mod exports {
             for port in this.ports {
                 manifest::port(port.name, "", port.value_format);
             }
+            for store in P::State::stores() {
+                manifest::store(store.name, store.kind, store.key_format, store.value_format);
+            }
+            if P::State::TIMERS {
+                manifest::timers();
+            }
         }
     }
 
@@ -140,19 +190,27 @@ mod exports {
 
         fn create(config: String) -> Result<processing::Processor, Vec<Problem>> {
             last_words();
-            P::configure(&config).map(|config| processing::Processor::new(Instance::<P>(config)))
+            let config = P::configure(&config)?;
+            Ok(processing::Processor::new(Instance::<P>(config, RefCell::new(P::State::open()))))
         }
     }
 
     impl<P: Processor> processing::GuestProcessor for Instance<P> {
         fn process(&self, rows: Batch) -> Output {
-            P::process(&self.0, rows)
+            P::process(&self.0, &mut self.1.borrow_mut(), rows)
+        }
+    }
+
+    impl<P: Processor> timing::Guest for Exported<P> {
+        fn on_timers(instance: timing::ProcessorBorrow<'_>, names: Column, at: i64) -> Output {
+            let this = instance.get::<Instance<P>>();
+            P::on_timers(&this.0, &mut this.1.borrow_mut(), names, at)
         }
     }
 }
 
 /// Sees to it that a panic tells the host its text, its place and the record in progress before it traps.
-fn last_words() {
+pub(crate) fn last_words() {
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("a panic without a text");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -2,10 +2,15 @@
 //!
 //! `run::<order_details>(r#"{..}"#)` takes the name of the function that `#[weir::processor]` stands over.
 
+mod driver;
+pub(crate) mod stores;
+
 use std::borrow::Cow;
 
 use crate::column::{i64_at, u32_at};
-use crate::{Batch, Column, Declaration, Output, Problem, Processor, Reject};
+use crate::{Aggregator, AggregatorPlugin, Batch, Column, Declaration, Output, Problem, Processor, Reject};
+
+pub use driver::{Driver, all_emitted};
 
 /// A record for a plugin. Text alone makes one with that value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,17 +108,59 @@ pub fn run<P: Processor>(record: impl Into<Record>) -> Result {
 /// # Panics
 /// Where the plugin does.
 pub fn run_all<P: Processor>(config: &str, records: Vec<Record>) -> Result<Vec<Result>, Vec<Problem>> {
+    Driver::<P>::new(config).map(|mut driver| driver.pipe(&records))
+}
+
+/// Folds `values` into `before`, what was there already: what they come to, and the rows refused, by their number. Once in
+/// one go and once row by row, as a host may do either.
+///
+/// # Panics
+/// Where the aggregator does, finds its configuration wrong, or the two ways differ.
+#[allow(clippy::panic)]
+pub fn fold<A: AggregatorPlugin>(
+    config: &str,
+    before: Option<&[u8]>,
+    values: &[&str],
+) -> (Option<Vec<u8>>, Vec<(u32, Reject)>) {
     host::configure(config);
-    let config = P::configure(config)?;
-    let declaration = P::declaration();
-    let mut all = Vec::new();
-    while all.len() < records.len() {
-        let rest = &records[all.len()..];
-        let output = host::with(rest, || P::process(&config, batch(&declaration, rest)));
-        let taken = output.taken.map_or(rest.len(), |taken| taken as usize);
-        all.extend(outcomes(&rest[..taken], &output));
-    }
-    Ok(all)
+    let aggregator = A::configure(config).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let (whole, rejects) = folded(&aggregator, before, values, false);
+    let (mut by_row, rejects_by_row) = folded(&aggregator, before, values, true);
+    let last = by_row.pop().unwrap_or_else(|| before.map(<[u8]>::to_vec));
+    assert_eq!((&whole[0], &rejects), (&last, &rejects_by_row), "in one go, and row by row");
+    (last, rejects)
+}
+
+/// A cell, or null, for each accumulator.
+type Cells = Vec<Option<Vec<u8>>>;
+
+fn folded<A: Aggregator>(
+    aggregator: &A,
+    before: Option<&[u8]>,
+    values: &[&str],
+    every_row: bool,
+) -> (Cells, Vec<(u32, Reject)>) {
+    let count = values.len() as u32;
+    let work = crate::abi::aggregation::Groups {
+        keys: None,
+        starts: None,
+        ends: None,
+        accumulators: [before].into_iter().collect(),
+        row_ends: count.to_le_bytes().to_vec(),
+        rows: Batch {
+            count,
+            keys: None,
+            values: Some(values.iter().map(|value| Some(value.as_bytes())).collect()),
+            timestamps: None,
+        },
+        removals: None,
+        every_row,
+    };
+    let folded = crate::aggregator::fold(aggregator, &work);
+    let cells = &folded.accumulators;
+    let accumulators = (0..cells.len()).map(|index| cells.get(index).map(<[u8]>::to_vec)).collect();
+    let rejects = folded.rejects.into_iter().map(|reject| (reject.row, Reject::new(reject.code, reject.message)));
+    (accumulators, rejects.collect())
 }
 
 fn batch(declaration: &Declaration, records: &[Record]) -> Batch {
