@@ -3,8 +3,8 @@
 use std::cell::RefMut;
 
 use weir_core::ports::{
-    AccessError, Call, CreateFault, Digest, Output, Processor, ProcessorSupplier, Reject, StateAccess, StoreHandle,
-    Trap, TrapKind,
+    AccessError, Aggregator, Call, CreateFault, Digest, Folded, Groups, Output, Processor, ProcessorSupplier, Reject,
+    StateAccess, StoreHandle, Trap, TrapKind,
 };
 use weir_core::record::Column;
 use weir_core::state::keys;
@@ -19,6 +19,60 @@ pub struct Ledgers;
 impl ProcessorSupplier for Ledgers {
     fn create(&mut self, _: &NodeName, _: &Digest, _: TaskId) -> Result<Box<dyn Processor>, CreateFault> {
         Ok(Box::new(Ledger { calls: 0 }))
+    }
+
+    fn create_aggregator(&mut self, _: &NodeName, _: &Digest, _: TaskId) -> Result<Box<dyn Aggregator>, CreateFault> {
+        Ok(Box::new(Counter { calls: 0 }))
+    }
+}
+
+/// Counts rows in decimal. It refuses sevens and traps at thirteens.
+struct Counter {
+    calls: u64,
+}
+
+fn number(cell: Option<&[u8]>) -> u64 {
+    cell.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()).unwrap_or(0)
+}
+
+impl Aggregator for Counter {
+    fn fold(&mut self, groups: &Groups<'_>) -> Result<Folded, Trap> {
+        self.calls += 1;
+        // No row's fault, and gone with a fresh instance.
+        if self.calls.is_multiple_of(5) {
+            return Err(trap("tired".to_owned(), None));
+        }
+        let mut folded = Folded::default();
+        let mut row = 0;
+        for group in 0..groups.row_ends.len() {
+            let mut count = number(groups.accumulators.get(group));
+            while row < groups.row_ends[group] {
+                let value = String::from_utf8_lossy(groups.rows.values.get(row as usize).unwrap_or(b"null"));
+                if value.contains("\"n\":13") {
+                    return Err(trap("thirteen".to_owned(), Some(row)));
+                }
+                if value.contains("\"n\":7") {
+                    let (code, message) = ("counter.seven".to_owned(), "it is a seven".to_owned());
+                    folded.rejects.push(Reject { row, code, message });
+                } else {
+                    count += 1;
+                }
+                if groups.every_row {
+                    folded.accumulators.push(Some(count.to_string().as_bytes()));
+                }
+                row += 1;
+            }
+            if !groups.every_row {
+                folded.accumulators.push(Some(count.to_string().as_bytes()));
+            }
+        }
+        Ok(folded)
+    }
+
+    fn merge(&mut self, keys: &Column, left: &Column, right: &Column) -> Result<Column, Trap> {
+        let sum = |index: usize| (number(left.get(index)) + number(right.get(index))).to_string().into_bytes();
+        let sums: Vec<Vec<u8>> = (0..keys.len()).map(sum).collect();
+        Ok(sums.iter().map(|sum| Some(&sum[..])).collect())
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "tests are named as sentences")]
 
 mod ledger;
+mod plain;
 mod topologies;
 
 use std::collections::BTreeMap;
@@ -94,7 +95,7 @@ fn same(yaml: &str, script: &[Line], place: usize) -> Result<(), TestCaseError> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
     #[test]
     fn no_result_shows_batches_restarts_or_aborts(seed in any::<u64>(), lines in 1..40_usize, place in 0..40_usize) {
         let mut random = Random::new(seed);

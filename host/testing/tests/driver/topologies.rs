@@ -20,8 +20,11 @@ pub fn topology(random: &mut Random) -> String {
     let mut nodes = String::new();
     let mut stores = String::new();
     let mut from = "src".to_owned();
-    let two = random.chance(PerMille(200));
-    nodes.push_str(if two { "  src: { source: [in, in2] }\n" } else { "  src: { source: in }\n" });
+    nodes.push_str(match random.below(5) {
+        0 => "  src: { source: [in, in2] }\n",
+        1 => "  src: { source: { topic: in, timestamp: value.n + 10 }, on-error: skip }\n",
+        _ => "  src: { source: in }\n",
+    });
     if random.chance(PerMille(300)) {
         nodes.push_str(&format!("  some: {{ from: {from}, filter: value.n > 2, on-error: skip }}\n"));
         from = "some".to_owned();
@@ -40,6 +43,13 @@ pub fn topology(random: &mut Random) -> String {
         _ => {
             ledger(random, "led", &from, &mut nodes, &mut stores);
             nodes.push_str("  out: { from: led, sink: out }\n");
+            if random.chance(PerMille(300)) {
+                // Two nodes on one store.
+                nodes.push_str(&format!(
+                    "  led2: {{ from: {from}, process: {{ plugin: ledger, stores: [led-seen], timers: true }}, on-error: skip }}\n  \
+                     out2: {{ from: led2, sink: out2 }}\n"
+                ));
+            }
         }
     }
     format!(
@@ -73,8 +83,9 @@ fn aggregate(random: &mut Random, name: &str, from: &str, nodes: &mut String, st
         "count",
         "{ sum: value.n }",
         "{ reduce: 'aggregate.n > value.n ? aggregate : value' }",
+        "{ plugin: counter, value: json }",
         "{ rows: count, most: { max: value.n }, first: { first: value.n }, last: { last: value.n }, mean: { avg: value.n } }",
-    ][random.below(4)];
+    ][random.below(5)];
     stores.push_str(&format!("  {name}-store: {{ kind: {kind} }}\n"));
     nodes.push_str(&format!(
         "  {name}: {{ from: {from}, {window}aggregate: {function}, emit: {emit}, store: {name}-store, on-error: skip }}\n"
@@ -82,7 +93,9 @@ fn aggregate(random: &mut Random, name: &str, from: &str, nodes: &mut String, st
     let mut last = name.to_owned();
     if emit != "close" && random.chance(PerMille(400)) {
         let until = if windowed && random.chance(PerMille(600)) { "close" } else { "12ms" };
-        nodes.push_str(&format!("  held: {{ from: {last}, suppress: {{ until: {until} }} }}\n"));
+        let bound =
+            if until == "12ms" && random.chance(PerMille(400)) { ", rows-max: 2, when-full: emit-early" } else { "" };
+        nodes.push_str(&format!("  held: {{ from: {last}, suppress: {{ until: {until}{bound} }} }}\n"));
         last = "held".to_owned();
     }
     if windowed {
