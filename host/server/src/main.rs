@@ -7,6 +7,7 @@
 mod cli;
 mod deploy;
 mod exit;
+mod golden;
 mod host;
 mod line;
 mod problem;

@@ -11,6 +11,7 @@ mod source;
 mod status;
 mod store;
 mod tail;
+mod test;
 
 use clap::{Parser, Subcommand};
 
@@ -48,6 +49,8 @@ pub enum Command {
     Run(run::Run),
     /// Checks a topology file and its plugins, and with --connect its topics.
     Check(check::Check),
+    /// Runs the golden cases of a topology.
+    Test(test::Test),
     /// Says what a plugin is: its world, imports, exports, size and digest.
     Inspect(inspect::Inspect),
     /// Writes the lines of stdin to a topic.
@@ -73,6 +76,7 @@ impl Command {
         match self {
             Self::Run(command) => command.run(out),
             Self::Check(command) => command.run(out),
+            Self::Test(command) => command.run(out),
             Self::Inspect(command) => command.run(out),
             Self::Produce(command) => command.run(out),
             Self::Tail(command) => command.run(out),
