@@ -9,10 +9,10 @@ mod table;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cargo::cargo;
 use crate::kafka::Broker;
 use crate::paths;
 use crate::process::run as run_command;
@@ -60,11 +60,10 @@ impl Settings {
 pub fn run(arguments: &[&str]) -> Result<()> {
     let settings = Settings::parse(arguments)?;
     setup::run()?;
+    setup::install_for_rocksdb()?;
     plugins::run()?;
     step("build", "weir and the bare copy", || {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        let packages = ["build", "--quiet", "--release", "--workspace", "--bins"];
-        run_command(cargo.args(packages).current_dir(paths::root()))
+        run_command(cargo("build")?.args(["--quiet", "--release", "--workspace", "--bins"]))
     })?;
     let folder = paths::target().join("bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;

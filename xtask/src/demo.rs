@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::cargo::cargo;
 use crate::host::Host;
 use crate::kafka::Broker;
 use crate::process::run as run_command;
@@ -59,8 +60,10 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     setup::run()?;
     plugins::run()?;
     step("build", "the host", || {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        run_command(cargo.args(["build", "--quiet", "--release", "--workspace", "--bins"]).current_dir(paths::root()))
+        // Without RocksDB, which alone takes longer to compile than all the rest: stores are in memory, and in the log.
+        let bins =
+            ["--quiet", "--release", "--workspace", "--exclude", "weir-rocksdb", "--bins", "--no-default-features"];
+        run_command(cargo("build")?.args(bins))
     })?;
     let log = match rest.as_slice() {
         [] => Log::Embedded,

@@ -4,6 +4,7 @@
 //! Start at [`test`], which uses all the rest; a command is a file.
 
 mod bench;
+mod cargo;
 mod demo;
 mod host;
 mod http;
@@ -53,6 +54,7 @@ fn run(arguments: &[String]) -> Result<()> {
     match arguments.as_slice() {
         ["setup"] => {
             setup::run()?;
+            setup::install_for_rocksdb()?;
             oracle::prepare()
         }
         ["plugins"] => {

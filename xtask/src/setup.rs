@@ -2,9 +2,11 @@
 //! Where something cannot be installed, the error says what to install by hand.
 
 mod debian;
+mod libclang;
 mod python;
 mod wasm_target;
 
+pub use libclang::variables as libclang_variables;
 pub use python::venv;
 pub use wasm_target::WasmTarget;
 
@@ -24,6 +26,11 @@ pub fn run() -> Result<()> {
     python::install_missing()?;
     println!("==> setup    all there ({:.1} s)", begin.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// What compiling RocksDB needs beyond that.
+pub fn install_for_rocksdb() -> Result<()> {
+    libclang::find_or_install()
 }
 
 /// A Java compiler, which only the tests need.

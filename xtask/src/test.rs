@@ -1,12 +1,12 @@
 //! `cargo xtask test`: every check there is, in one order, each with its time. .ci/run runs just this.
 
-use std::env;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::cargo::cargo;
 use crate::kafka::Broker;
 use crate::process::{run as run_command, shown};
 use crate::step::{is_terminal, step};
@@ -19,20 +19,21 @@ const TESTS_WAIT: Duration = Duration::from_secs(40 * 60);
 pub fn run(filter: Option<&str>) -> Result<()> {
     let begin = Instant::now();
     setup::run()?;
+    setup::install_for_rocksdb()?;
     oracle::prepare()?;
     if filter.is_none() {
-        step("format", "cargo fmt --check", || run_command(cargo("fmt").args(["--all", "--check"])))?;
+        step("format", "cargo fmt --check", || run_command(cargo("fmt")?.args(["--all", "--check"])))?;
         let lint = "cargo clippy --release --workspace --all-targets, warnings are errors";
         step("clippy", lint, || {
             let arguments = ["--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
-            run_command(compile("clippy").args(arguments))
+            run_command(compile("clippy")?.args(arguments))
         })?;
     }
     plugins::run()?;
     step("build", "the host and all tests", || {
         // Builds `weir` as well, for the tests of its package. A `cargo build` of its own would compile wasmtime once more:
         // without the tests' dependencies it has other features.
-        run_command(compile("test").args(["--release", "--workspace", "--no-run"]))
+        run_command(compile("test")?.args(["--release", "--workspace", "--no-run"]))
     })?;
     let broker = step("kafka", "start Apache Kafka for the end-to-end tests", Broker::start_for_tests)?;
     let count = step("tests", "cargo test --release --workspace", || run_tests(filter, &broker.address()))?;
@@ -48,17 +49,11 @@ pub fn run(filter: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-fn cargo(subcommand: &str) -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.arg(subcommand).current_dir(paths::root());
-    command
-}
-
 /// A compilation: cargo's progress for a person, and not hundreds of lines for nobody.
-fn compile(subcommand: &str) -> Command {
-    let mut command = cargo(subcommand);
+fn compile(subcommand: &str) -> Result<Command> {
+    let mut command = cargo(subcommand)?;
     command.args((!is_terminal()).then_some("--quiet"));
-    command
+    Ok(command)
 }
 
 /// The sum of cargo's `test result` lines.
@@ -89,7 +84,7 @@ impl Count {
 }
 
 fn run_tests(filter: Option<&str>, kafka: &str) -> Result<Count> {
-    let mut command = cargo("test");
+    let mut command = cargo("test")?;
     command.args(["--release", "--workspace", "--no-fail-fast"]).args(filter);
     command.env("WEIR_TEST_KAFKA", kafka).env("WEIR_ORACLE", oracle::classpath()?);
     command.env("WEIR_BIN", paths::target().join("release/weir")).env("WEIR_PLUGINS", paths::plugins());
