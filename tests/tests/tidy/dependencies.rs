@@ -1,4 +1,4 @@
-//! Which crate may depend on which: the arrows of the layout, `core <- wasm, log, kafka, testing <- server <- tests`.
+//! Which crate may depend on which: the arrows of the layout, `core <- wasm, log, kafka, rocksdb, testing <- server <- tests`.
 //! What a crate may use of the workspace is listed; what it must not pull in from elsewhere, however indirectly, too.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,8 +29,9 @@ const LAWS: &[Law] = &[
     Law { name: "weir-wasm",    may_use: &["weir-core"], must_not_reach: &[KAFKA, WEB, &["tokio"]] },
     Law { name: "weir-log",     may_use: &["weir-core"], must_not_reach: &[KAFKA, WEB, GUESTS, &["tokio"]] },
     Law { name: "weir-kafka",   may_use: &["weir-core"], must_not_reach: &[WEB, GUESTS, &["tokio"]] },
+    Law { name: "weir-rocksdb", may_use: &["weir-core"], must_not_reach: &[KAFKA, WEB, GUESTS, &["tokio"]] },
     Law { name: "weir-testing", may_use: &["weir-core"], must_not_reach: &[SHELL] },
-    Law { name: "weir-server",  may_use: &["weir-core", "weir-wasm", "weir-log", "weir-kafka", "weir-testing"], must_not_reach: &[] },
+    Law { name: "weir-server",  may_use: &["weir-core", "weir-wasm", "weir-log", "weir-kafka", "weir-rocksdb", "weir-testing"], must_not_reach: &[] },
     Law { name: "weir-macros",  may_use: &[],              must_not_reach: &[SHELL, CHANCE] },
     Law { name: "weir",         may_use: &["weir-macros"], must_not_reach: &[SHELL, CHANCE] },
     Law { name: "xtask",        may_use: &[],              must_not_reach: &[SHELL] },
