@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,15 +48,29 @@ fn line(number: u64) -> (String, String) {
     (format!("line-{number}"), format!("{{\"number\":{number},\"word\":\"word-{}\"}}", number * 7919 % WORDS))
 }
 
+fn body(numbers: Range<u64>) -> String {
+    numbers.map(line).map(|(key, value)| format!("{{\"key\":\"{key}\",\"value\":{value}}}\n")).collect()
+}
+
+/// Sends these lines, and they are taken.
+fn post(host: &WeirHost, numbers: Range<u64>) -> Result<()> {
+    for first in numbers.clone().step_by(LINES_A_REQUEST as usize) {
+        let lines = body(first..(first + LINES_A_REQUEST).min(numbers.end));
+        let (status, answer) = host.post("/api/v1/topics/lines/records", "application/jsonl", lines.as_bytes())?;
+        ensure!(status == 200, "{answer}");
+    }
+    Ok(())
+}
+
 /// Sends lines, from number `next` on, until the host is gone; returns the first number that was never sent.
 fn send(address: &str, mut next: u64, until: Instant) -> u64 {
     let config = ureq::Agent::config_builder().timeout_global(Some(REQUEST_WAIT)).http_status_as_error(false);
     let agent: ureq::Agent = config.build().into();
     while Instant::now() < until {
-        let lines = (next..next + LINES_A_REQUEST).map(line);
-        let body: String = lines.map(|(key, value)| format!("{{\"key\":\"{key}\",\"value\":{value}}}\n")).collect();
+        let answer = agent
+            .post(format!("http://{address}/api/v1/topics/lines/records"))
+            .send(body(next..next + LINES_A_REQUEST));
         next += LINES_A_REQUEST;
-        let answer = agent.post(format!("http://{address}/api/v1/topics/lines/records")).send(&body);
         if !answer.is_ok_and(|answer| answer.status() == 200) {
             break;
         }
@@ -172,17 +187,40 @@ fn counts_on_the_embedded_log_are_right_although_the_host_is_killed_again_and_ag
 }
 
 #[test]
+fn with_rocksdb_a_killed_host_replays_only_what_came_after_the_last_flush() -> Result<()> {
+    const FLUSHED: u64 = 40 * WORDS;
+    const REST: u64 = 2 * WORDS;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("topology.yaml");
+    std::fs::write(&file, topology("kept", "lines", "counts", "rocksdb"))?;
+    let options = HostOptions::new(file, folder.path().join("state"));
+    let host = WeirHost::start_ready(&options, READY_WAIT)?;
+    post(&host, 0..FLUSHED)?;
+    judge_embedded(&host)?;
+    ensure!(host.terminate()?.success(), "the host did not end well");
+    let host = WeirHost::start_ready(&options, READY_WAIT)?;
+    let after_stop = metric(&host, "weir_restore_rows_total")?;
+    ensure!(after_stop == 0, "a host that stopped in peace has all of it on disk, and replayed {after_stop} rows");
+    post(&host, FLUSHED..FLUSHED + REST)?;
+    let counted = judge_embedded(&host)?;
+    host.kill()?;
+    let host = WeirHost::start_ready(&options, READY_WAIT)?;
+    let replayed = metric(&host, "weir_restore_rows_total")?;
+    ensure!((1..=REST).contains(&replayed), "{replayed} rows replayed for {REST} lines since the flush");
+    ensure!(judge_embedded(&host)? == counted, "nothing came meanwhile");
+    println!("{FLUSHED} lines flushed, {REST} not: {replayed} rows replayed after the kill");
+    ensure!(host.terminate()?.success(), "the host did not end well");
+    Ok(())
+}
+
+#[test]
 fn a_key_is_answered_with_the_position_that_it_holds() -> Result<()> {
     const LINES: u64 = 2 * WORDS;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("topology.yaml");
     std::fs::write(&file, topology("asked", "lines", "counts", "memory"))?;
-    let mut host = WeirHost::start_ready(&HostOptions::new(file, folder.path().join("state")), READY_WAIT)?;
-    host.wait_ready(READY_WAIT)?;
-    let body: String =
-        (0..LINES).map(line).map(|(key, value)| format!("{{\"key\":\"{key}\",\"value\":{value}}}\n")).collect();
-    let (status, answer) = host.post("/api/v1/topics/lines/records", "application/jsonl", body.as_bytes())?;
-    ensure!(status == 200, "{answer}");
+    let host = WeirHost::start_ready(&HostOptions::new(file, folder.path().join("state")), READY_WAIT)?;
+    post(&host, 0..LINES)?;
     judge_embedded(&host)?;
     let get = |path: &str| -> Result<(u16, Value)> {
         let (status, body) = host.get(&format!("/api/v1/stores/{path}"))?;

@@ -37,8 +37,8 @@ pub struct Selected {
 }
 
 impl StoreView<'_> {
-    /// The first `limit` entries of `selection`. Looks at `rows_max` rows at most. `stream_time` is the task's as of its last
-    /// commit.
+    /// The first `limit` entries of `selection`. Looks at `rows_max` rows at most. `stream_time` is the task's as of its
+    /// last commit.
     ///
     /// # Errors
     /// [`StoreError`].

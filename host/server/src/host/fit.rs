@@ -17,16 +17,11 @@ pub fn settle(host: &Host) -> Result<(), Problem> {
     let now = Kept::of(&host.topology);
     let before = host.deployments.with(|fold| fold.kept().cloned()).unwrap_or_default();
     let difference = before.under(&now);
-    if !difference.lost.is_empty() {
+    let on_disk = disk::difference(host)?;
+    if !difference.lost.is_empty() || on_disk.is_some() {
         if !host.config.drop_state {
-            let help = "put the stores back as they were, or start once with --drop-state: what they hold is deleted";
-            let mistake = Mistake {
-                pointer: Some("/stores".to_owned()),
-                detail: difference.to_string(),
-                help: Some(help.to_owned()),
-                ..Mistake::default()
-            };
-            return Err(Problem::invalid("the topology has no place for state that it kept before").with(vec![mistake]));
+            let what = if difference.lost.is_empty() { on_disk } else { None };
+            return Err(refusal(what.unwrap_or_else(|| difference.to_string())));
         }
         let client = host.client()?;
         for (name, why) in &difference.lost {
@@ -37,11 +32,61 @@ pub fn settle(host: &Host) -> Result<(), Problem> {
             tracing::warn!(store = name, why, changelog, "the store is dropped with all that it held");
         }
     }
+    disk::drop_unkept(host)?;
     if before != now {
         tracing::info!(stores = %difference, "the stores of the topology");
         note(host, &now)?;
     }
     Ok(())
+}
+
+fn refusal(difference: String) -> Problem {
+    let help = "put the stores back as they were, or start once with --drop-state: what they hold is deleted";
+    let mistake = Mistake {
+        pointer: Some("/stores".to_owned()),
+        detail: difference,
+        help: Some(help.to_owned()),
+        ..Mistake::default()
+    };
+    Problem::invalid("the topology has no place for state that was kept before").with(vec![mistake])
+}
+
+/// What this host has on its own disk.
+#[cfg(feature = "rocksdb")]
+mod disk {
+    use super::super::{Host, STORES_DIR};
+    use crate::problem::Problem;
+
+    /// What becomes of it under the topology, if some of it would be lost.
+    pub(super) fn difference(host: &Host) -> Result<Option<String>, Problem> {
+        let kept = weir_rocksdb::inspect(&host.state_dir.join(STORES_DIR), &host.topology.application);
+        let difference = weir_rocksdb::compare(&kept.map_err(unreadable)?, &host.topology);
+        Ok((!difference.is_fit()).then(|| difference.to_string()))
+    }
+
+    /// Deletes what the topology does not keep, and what it keeps elsewhere and has in changelogs.
+    pub(super) fn drop_unkept(host: &Host) -> Result<(), Problem> {
+        weir_rocksdb::drop_lost(&host.state_dir.join(STORES_DIR), &host.topology).map_err(unreadable)
+    }
+
+    fn unreadable(error: weir_core::ports::StoreError) -> Problem {
+        Problem::failed(error.to_string())
+    }
+}
+
+/// A build without RocksDB has nothing there.
+#[cfg(not(feature = "rocksdb"))]
+mod disk {
+    use super::super::Host;
+    use crate::problem::Problem;
+
+    pub(super) fn difference(_: &Host) -> Result<Option<String>, Problem> {
+        Ok(None)
+    }
+
+    pub(super) fn drop_unkept(_: &Host) -> Result<(), Problem> {
+        Ok(())
+    }
 }
 
 fn note(host: &Host, kept: &Kept) -> Result<(), Problem> {

@@ -48,6 +48,9 @@ pub use start::run;
 pub use stop::Stop;
 pub use thread::Shared as ThreadShared;
 
+/// What of the state directory holds stores.
+pub const STORES_DIR: &str = "stores";
+
 /// What all parts of a host share.
 pub struct Host {
     /// As the command line has it.
@@ -80,6 +83,7 @@ impl Host {
     /// A host that has not started.
     pub fn new(config: Config, topology: Arc<Topology>, state_dir: StateDir) -> Result<Self, Problem> {
         let plugins = Plugins::new(&config, &topology, &state_dir)?;
+        let stores = stores::OpenStores::new(&topology, &state_dir.join(STORES_DIR));
         let space = space::Space::default();
         space.look(&state_dir.join(""));
         let threads = (0..config.threads).map(|index| Arc::new(ThreadShared::new(index))).collect();
@@ -91,7 +95,7 @@ impl Host {
             deployments: Deployments::default(),
             busy: busy::Busy::default(),
             space,
-            stores: stores::OpenStores::default(),
+            stores,
             threads,
             stop: Stop::default(),
             connector: OnceLock::new(),
