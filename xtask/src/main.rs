@@ -6,6 +6,7 @@
 mod bench;
 mod cargo;
 mod demo;
+mod generate;
 mod host;
 mod http;
 mod kafka;
@@ -33,6 +34,7 @@ usage: cargo xtask COMMAND
   test [FILTER]                          every check; with FILTER only the tests whose name holds it
   demo [--kafka [HOST:PORT]] [--once]    the orders example at work, its plugin swapped meanwhile; with --once it ends after
                                          its report, and fails if a figure is wrong
+  generate EXAMPLE [--rows N] [--seed S] realistic input for an example, as `weir produce` takes it
   bench [--runs N] [--orders N] [PART...]  Weir against Kafka Streams and a bare librdkafka copy; PART: forward, validate,
                                          latency, embedded, swap
 
@@ -66,6 +68,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["test"] => test::run(None),
         ["test", filter] if !filter.starts_with('-') => test::run(Some(filter)),
         ["demo", options @ ..] => demo::run(options),
+        ["generate", example, options @ ..] => generate::run(example, options),
         ["bench", options @ ..] => bench::run(options),
         ["help" | "-h" | "--help"] => {
             println!("{USAGE}");
