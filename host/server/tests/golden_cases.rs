@@ -163,3 +163,17 @@ nodes:
     assert!(data.contains("ok      pass "), "{data}{words}");
     assert!(data.contains("FAILED  poison") && data.contains("stopped at node `details` at orders/0@0"), "{data}");
 }
+
+#[test]
+fn the_example_s_cases_hold() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/orders");
+    let dir = tempfile::tempdir().unwrap();
+    let text = file(&example, "topology.yaml");
+    topology(dir.path(), &text.replace("../../target/plugins/order-details.wasm", "order-details"));
+    let read = |name| file(&example, &format!("cases/verdicts/{name}"));
+    let files = [("in.jsonl", &*read("in.jsonl")), ("expect.jsonl", &*read("expect.jsonl"))];
+    case(dir.path(), "verdicts", &files);
+    let (here, plugins) = (dir.path().to_str().unwrap(), plugin_dir());
+    let (exit, data, words) = left(&run(&["test", here, "--plugin-dir", plugins.to_str().unwrap()], ""));
+    assert_eq!(exit, 0, "{data}{words}");
+}
