@@ -150,8 +150,8 @@ impl Task {
     pub(crate) fn push(&mut self, partition: &TopicPartition, mut batch: RecordBatch, topology: &Topology) {
         // A failed task's partitions are paused; what was fetched before comes again when they are resumed.
         if self.state == State::Running {
-            let part = &topology.subtopologies[self.id.subtopology];
-            if let NodeKind::Source(source) = &topology.node(part.sources[0]).kind
+            let source = topology.source_of(self.id.subtopology, &partition.topic);
+            if let NodeKind::Source(source) = &topology.node(source).kind
                 && let Some(mapping) = &source.timestamp
             {
                 batch = map::with_timestamps(mapping.as_ref(), batch);
@@ -176,7 +176,8 @@ impl Task {
         }
         let part = &environment.topology.subtopologies[self.id.subtopology];
         let mut offered = self.group.offer(if part.row_at_a_time { 1 } else { rows_max })?;
-        let source = part.sources[0];
+        // What is offered is of one partition.
+        let source = environment.topology.source_of(self.id.subtopology, &offered.taken.partitions[0].topic);
         let mut poison: Option<Poison> = None;
         let mut at = None;
         let done = loop {

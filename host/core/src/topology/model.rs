@@ -223,6 +223,18 @@ impl Topology {
         has_timers || node.children.iter().any(|&child| self.is_timed(child))
     }
 
+    /// The source of a part of the topology that reads `topic`.
+    #[must_use]
+    pub fn source_of(&self, subtopology: usize, topic: &TopicName) -> NodeIndex {
+        let sources = &self.subtopologies[subtopology].sources;
+        let reads = |index: &&NodeIndex| match &self.node(**index).kind {
+            NodeKind::Source(source) => source.topics.iter().any(|read| self.topic(*read).name == *topic),
+            _ => false,
+        };
+        // Every part has a source; its tasks are given no other topics.
+        sources.iter().find(reads).copied().unwrap_or(sources[0])
+    }
+
     /// The nodes of a part of the topology, each after what it reads.
     #[must_use]
     pub fn depth_first(&self, subtopology: usize) -> Vec<NodeIndex> {
@@ -262,5 +274,31 @@ impl Topology {
     /// The names of topics that sources read, in file order, without repeats.
     pub fn source_topics(&self) -> impl Iterator<Item = &TopicName> {
         self.subtopologies.iter().flat_map(|part| &part.topics).map(|&topic| &self.topic(topic).name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_that_meet_in_a_shared_store_keep_their_own_topics() {
+        let text = "
+application: a
+topics: { x: { key: string, value: json }, y: { key: string, value: json } }
+stores: { shared: { kind: key-value } }
+nodes:
+  in-x: { source: x }
+  in-y: { source: y }
+  put: { from: in-x, process: { plugin: ./put.wasm, stores: [shared], keeps-key: true } }
+  get: { from: in-y, process: { plugin: ./get.wasm, stores: [shared], keeps-key: true } }
+  out-x: { from: put, sink: x }
+  out-y: { from: get, sink: y }
+";
+        let topology =
+            crate::topology::parse("t.yaml", text).unwrap_or_else(|mistakes| panic!("{}", mistakes.render()));
+        assert_eq!(topology.subtopologies.len(), 1);
+        let of = |topic: &str| topology.node(topology.source_of(0, &TopicName::from(topic))).name.as_str();
+        assert_eq!((of("x"), of("y")), ("in-x", "in-y"));
     }
 }
