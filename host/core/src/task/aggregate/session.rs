@@ -57,7 +57,7 @@ impl Work<'_> {
                 self.wrote(one.end);
                 self.put(row, &keys::session(key, one.start, one.end), one.end, None, Some((one.start, one.end)));
                 if self.emits_on_close() {
-                    let index = keys::by_time(one.end, key, &one.start.to_be_bytes());
+                    let index = index(key, one.start, one.end);
                     self.state.put(self.aggregate.store, &index, None);
                 }
             }
@@ -67,8 +67,7 @@ impl Work<'_> {
         self.put(row, &keys::session(key, start, end), end, folded.as_deref(), window);
         self.wrote(end);
         if self.emits_on_close() {
-            let index = keys::by_time(end, key, &start.to_be_bytes());
-            self.state.put(self.aggregate.store, &index, Some(b""));
+            self.state.put(self.aggregate.store, &index(key, start, end), Some(b""));
         }
         Ok(())
     }
@@ -110,8 +109,7 @@ impl Work<'_> {
             let is_last = page.len() < PAGE_SESSIONS;
             for (index, _) in page {
                 self.state.put(store, &index, None);
-                let Some((end, key, start)) = keys::split_by_time(&index) else { continue };
-                let Ok(start) = start.try_into().map(i64::from_be_bytes) else { continue };
+                let Some((key, start, end)) = split_index(&index) else { continue };
                 let place = keys::session(&key, start, end);
                 let Some((at, accumulator)) = self.state.get(store, &place)?.and_then(stored) else { continue };
                 let value = self.fold.result(accumulator);
@@ -122,4 +120,19 @@ impl Work<'_> {
             }
         }
     }
+}
+
+/// The row of the index for a session that is not emitted yet. In the order of Kafka Streams: by end, start and key.
+fn index(key: &[u8], start: i64, end: i64) -> Vec<u8> {
+    let mut start_and_key = Vec::with_capacity(keys::TIME_BYTES + key.len());
+    keys::push_time(&mut start_and_key, start);
+    start_and_key.extend_from_slice(key);
+    keys::by_time(end, &start_and_key, b"")
+}
+
+/// Key, start and end of a row of the index.
+fn split_index(row: &[u8]) -> Option<(Vec<u8>, i64, i64)> {
+    let (end, start_and_key, _) = keys::split_by_time(row)?;
+    let (start, key) = start_and_key.split_at_checked(keys::TIME_BYTES)?;
+    Some((key.to_vec(), keys::time(start)?, end))
 }
