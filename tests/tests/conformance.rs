@@ -2,23 +2,33 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot be set up has failed")]
 
+#[path = "../../host/wasm/tests/guests/memory.rs"]
+mod memory;
+
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use memory::Memory;
 use serde_json::{Map, Value, json};
 use weir_core::ports::{Call, Output, Processor, Trap};
 use weir_core::record::{RecordBatch, Rows, Taken, TopicPartition};
 use weir_core::task::TaskId;
 use weir_core::topology::NodeName;
-use weir_wasm::{Artifact, HostConfig, Instance, MetricValue, Plugin, PluginHost};
+use weir_wasm::{Artifact, Binding, HostConfig, Instance, MetricValue, Plugin, PluginHost};
 
 const APPLICATION: &str = "conformance";
 const TASK: TaskId = TaskId { subtopology: 0, partition: 1 };
 /// The offset of a case's first record.
 const OFFSET_BEGIN: i64 = 100;
+/// The host's clock, for timers by it.
+const NOW_MS: i64 = 7;
+/// What the guests keep.
+const STORES: [(&str, &str); 3] = [("kv", "key-value"), ("win", "window"), ("ses", "session")];
 
 static HOST: LazyLock<PluginHost> = LazyLock::new(|| PluginHost::new(config()).unwrap());
 
@@ -44,7 +54,7 @@ fn randomness_is_the_same_in_every_language_and_at_every_batch_size() {
     for guest in ["conformance-rust", "conformance-c", "conformance-python"] {
         let plugin = plugin(&HOST, &artifact(guest), "null");
         for batch in [1, 2, 3] {
-            seen.push(run(&plugin, &rows, batch));
+            seen.push(run(&plugin, &rows, batch, &Memory::shared()));
         }
     }
     assert!(seen.iter().all(|outcomes| *outcomes == seen[0]), "{seen:#?}");
@@ -64,11 +74,20 @@ fn passes(guest: &str) {
             let host = own.as_ref().unwrap_or(&HOST);
             let artifact = if own.is_some() { host.load(&component(guest)).unwrap() } else { artifact(guest) };
             let plugin = plugin(host, &artifact, &case.get("config").unwrap_or(&Value::Null).to_string());
-            let outcomes = run(&plugin, rows, batch);
+            let memory = Memory::shared();
+            memory.borrow_mut().now_ms = NOW_MS;
+            let outcomes = run(&plugin, rows, batch, &memory);
             let of = format!("{guest}: {} (batch of {batch})", case["name"]);
             for (row, (outcome, expected)) in outcomes.iter().zip(case["expect"].as_array().unwrap()).enumerate() {
                 if let Err(difference) = check(&rows[row], outcome, expected) {
                     failures.push(format!("{of}: row {row}: {difference}"));
+                }
+            }
+            if let Some(time) = case["advance"].as_i64() {
+                let fired = advance(&plugin, &memory, time);
+                let left: Map<_, _> = memory.borrow().kept.timers.iter().map(timer).collect();
+                if (&fired, &Value::from(left.clone())) != (&case["fired"], &case["timers"]) {
+                    failures.push(format!("{of}: {fired} fired, {left:?} are left"));
                 }
             }
             if let Some(expected) = case.get("metrics") {
@@ -85,13 +104,14 @@ fn passes(guest: &str) {
 /// One outcome per row: `{"emits": [..]}`, `{"reject": [code, message]}`, `{"trap": message}`.
 ///
 /// A batch that traps is run again without the row that the guest named, in a fresh instance, as the engine's bisection would.
-fn run(plugin: &Plugin, rows: &[Value], batch: usize) -> Vec<Value> {
+fn run(plugin: &Plugin, rows: &[Value], batch: usize, memory: &Rc<RefCell<Memory>>) -> Vec<Value> {
     let mut instance = plugin.instantiate(TASK).unwrap();
     let mut outcomes: Vec<Value> = Vec::new();
     while outcomes.len() < rows.len() {
         let from = outcomes.len();
         let to = rows.len().min(from + batch);
-        match call(&mut instance, rows, from, to) {
+        let before = memory.borrow().kept.clone();
+        match call(&mut instance, rows, (from, to), memory) {
             Ok(output) => {
                 let taken = output.taken.map_or(to - from, |taken| taken as usize);
                 assert!(taken > 0 && taken <= to - from, "taken {taken} of {}", to - from);
@@ -99,9 +119,10 @@ fn run(plugin: &Plugin, rows: &[Value], batch: usize) -> Vec<Value> {
             }
             Err(trap) => {
                 let row = trap.row.expect("a guest names the row that it traps at") as usize;
+                memory.borrow_mut().kept = before;
                 instance = plugin.instantiate(TASK).unwrap();
                 if row > 0 {
-                    let before = call(&mut instance, rows, from, from + row).unwrap();
+                    let before = call(&mut instance, rows, (from, from + row), memory).unwrap();
                     outcomes.extend(outcomes_of(&before, row));
                 }
                 outcomes.push(json!({"trap": trap.to_string()}));
@@ -111,7 +132,46 @@ fn run(plugin: &Plugin, rows: &[Value], batch: usize) -> Vec<Value> {
     outcomes
 }
 
-fn call(instance: &mut Instance, rows: &[Value], from: usize, to: usize) -> Result<Output, Trap> {
+/// The timers that are due until `time`, a call for each time: what came of each.
+fn advance(plugin: &Plugin, memory: &Rc<RefCell<Memory>>, time: i64) -> Value {
+    let mut instance = plugin.instantiate(TASK).unwrap();
+    let mut fired = Vec::new();
+    let due = memory.borrow_mut().due(time);
+    for timers in due.chunk_by(|a, b| a.0 == b.0) {
+        let mut records = RecordBatch::default();
+        timers.iter().for_each(|(at, name)| records.push(-1, *at, Some(name), None, &[]));
+        let taken = Taken {
+            partitions: vec![TopicPartition::new("input", 1)],
+            partition: vec![0; timers.len()],
+            offsets: records.offsets.clone(),
+            stream_times: records.timestamps.clone(),
+        };
+        let state = memory::cell(memory);
+        let rows = Rows::from_batch(records);
+        let output = instance.on_timers(&Call { rows: &rows, taken: &taken, state: Some(&state) }).unwrap();
+        for (outcome, (at, name)) in outcomes_of(&output, timers.len()).iter().zip(timers) {
+            for emitted in outcome["emits"].as_array().unwrap() {
+                let mut shown = json!({"key": String::from_utf8_lossy(name), "timestamp": at});
+                shown.as_object_mut().unwrap().extend(emitted.as_object().unwrap().clone());
+                fired.push(shown);
+            }
+            let mark = weir_core::state::keys::key_value(name);
+            assert_eq!(memory.borrow().kept.rows.get(&(0, mark)).map(Vec::as_slice), Some(&b"fired"[..]));
+        }
+    }
+    fired.into()
+}
+
+fn timer((name, at): (&Vec<u8>, &i64)) -> (String, Value) {
+    (String::from_utf8_lossy(name).into_owned(), json!(at))
+}
+
+fn call(
+    instance: &mut Instance,
+    rows: &[Value],
+    (from, to): (usize, usize),
+    memory: &Rc<RefCell<Memory>>,
+) -> Result<Output, Trap> {
     let mut records = RecordBatch::default();
     for (index, row) in rows.iter().enumerate().take(to).skip(from) {
         let key = row.get("key").and_then(text);
@@ -137,7 +197,9 @@ fn call(instance: &mut Instance, rows: &[Value], from: usize, to: usize) -> Resu
         offsets: records.offsets.clone(),
         stream_times: (from..to).map(highest).collect(),
     };
-    instance.process(&Call { rows: &Rows::from_batch(records), taken: &taken, state: None })
+    memory.borrow_mut().begin();
+    let state = memory::cell(memory);
+    instance.process(&Call { rows: &Rows::from_batch(records), taken: &taken, state: Some(&state) })
 }
 
 /// What each of the first `taken` rows came to; an output holds only what it set itself.
@@ -246,7 +308,10 @@ fn component(guest: &str) -> Vec<u8> {
 }
 
 fn plugin(host: &PluginHost, artifact: &Artifact, config: &str) -> Plugin {
-    host.plugin(artifact, config, APPLICATION, &NodeName::from("case")).unwrap()
+    let stores = STORES.map(|(name, kind)| (name.to_owned(), kind.to_owned())).to_vec();
+    let binding = Binding { stores, timers: true, ..Binding::default() };
+    assert_eq!(binding.misfits(artifact), []);
+    host.bound_plugin(artifact, config, APPLICATION, &NodeName::from("case"), binding).unwrap()
 }
 
 /// Few instances, and room for the interpreter of a Python guest; what is compiled stays for the next run.

@@ -253,3 +253,39 @@ fn taken(rows: usize) -> Taken {
         stream_times: vec![5; rows],
     }
 }
+
+#[test]
+#[ignore = "a measurement: `cargo test --release --workspace --test state -- --ignored --nocapture`"]
+fn what_a_key_costs() {
+    const CALLS: u32 = 3_000;
+    println!("| keys a call | none | get | get-many | put | put-many |\n| --- | --- | --- | --- | --- | --- |");
+    for count in [1_u32, 10, 1_000] {
+        let mut line = format!("| {count} |");
+        for how in ["none", "get", "get-many", "put", "put-many"] {
+            let config = format!(r#"{{"how":"{how}","keys":{count}}}"#);
+            let plugin = bound(&roomy(), "keeper", &config, stateful(&[("kept", "key-value")]));
+            let mut instance = plugin.instantiate(TASK).expect("an instance");
+            let memory = Memory::shared();
+            for key in 0..u64::from(count) {
+                let row = keys::key_value(&key.to_be_bytes());
+                memory.borrow_mut().put(StoreHandle(0), &row, Some(&[b'x'; 100])).expect("put");
+            }
+            let best = (0..CALLS)
+                .map(|_| {
+                    let begin = std::time::Instant::now();
+                    call_with(&mut instance, &[None], Some(&memory)).expect("an output");
+                    begin.elapsed()
+                })
+                .min();
+            line += &format!(" {} |", best.unwrap_or_default().as_nanos() / u128::from(count));
+        }
+        println!("{line}");
+    }
+}
+
+/// A host with the limits that hosts have.
+fn roomy() -> weir_wasm::PluginHost {
+    let limits = weir_wasm::Limits { host_calls_max: 10_000, ..weir_wasm::Limits::default() };
+    let config = weir_wasm::HostConfig { instances_max: 2, limits, ..weir_wasm::HostConfig::default() };
+    weir_wasm::PluginHost::new(config).expect("a host")
+}

@@ -149,8 +149,9 @@ void finish(call_t *call, weir_plugin_types_output_t *ret) {
     push(&values, output->value);
     if (any_port) append(&ports, &output->port, 4);
     if (any_key) push(&keys, output->sets_key ? output->key : column_get(&call->batch->keys.val, output->row));
+    if (!any_timestamp) continue;
     int64_t inherited = s64_at(call->batch->timestamps.val.ptr, output->row);
-    if (any_timestamp) append(&timestamps, output->sets_timestamp ? &output->timestamp : &inherited, 8);
+    append(&timestamps, output->sets_timestamp ? &output->timestamp : &inherited, 8);
   }
   memset(ret, 0, sizeof *ret);
   ret->rows = (weir_plugin_types_u32s_t){rows.ptr, rows.len};

@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "columns.h"
+#include "stores.h"
 
 static const char *PORTS[] = {"out", "other", "third"};
 enum { PORTS_LEN = sizeof PORTS / sizeof *PORTS };
 
-struct exports_weir_plugin_processing_processor_t { char nothing; };
+struct exports_weir_plugin_processing_processor_t { stores_t stores; };
 
 static processor_string_t str(const char *literal) {
   processor_string_t string;
@@ -26,6 +26,7 @@ void exports_weir_plugin_description_describe(void) {
     processor_string_t port = str(PORTS[i]);
     weir_plugin_manifest_port(&port, &any, &any);
   }
+  stores_declare();
 }
 
 bool exports_weir_plugin_processing_create(processor_string_t *config,
@@ -35,25 +36,28 @@ bool exports_weir_plugin_processing_create(processor_string_t *config,
   processor_string_free(config);
   exports_weir_plugin_processing_processor_t *processor = calloc(1, sizeof *processor);
   if (!processor) abort();
+  stores_open(&processor->stores);
   *ret = exports_weir_plugin_processing_processor_new(processor);
   return true;
 }
 
 void exports_weir_plugin_processing_processor_destructor(exports_weir_plugin_processing_processor_t *processor) {
+  weir_plugin_state_key_value_store_drop_own(processor->stores.kv);
+  weir_plugin_state_window_store_drop_own(processor->stores.win);
+  weir_plugin_state_session_store_drop_own(processor->stores.ses);
   free(processor);
 }
 
-static bool is(cell_t cell, const char *word) { return cell.len == strlen(word) && !memcmp(cell.ptr, word, cell.len); }
+bool is(cell_t cell, const char *word) { return cell.len == strlen(word) && !memcmp(cell.ptr, word, cell.len); }
 
-/// Cuts a cell at its first blank; `rest` is what follows.
-static cell_t word(cell_t from, cell_t *rest) {
+cell_t word(cell_t from, cell_t *rest) {
   const uint8_t *blank = from.len ? memchr(from.ptr, ' ', from.len) : NULL;
   size_t len = blank ? (size_t)(blank - from.ptr) : from.len, skipped = blank ? len + 1 : len;
   *rest = (cell_t){from.ptr + skipped, from.len - skipped, true};
   return (cell_t){from.ptr, len, true};
 }
 
-static int64_t number(call_t *call, cell_t cell) {
+int64_t number(call_t *call, cell_t cell) {
   return strtoll((const char *)call_format(call, "%.*s", (int)cell.len, (const char *)cell.ptr).ptr, NULL, 10);
 }
 
@@ -179,7 +183,7 @@ static void emit_with_timestamp(call_t *call, cell_t value, int64_t timestamp) {
   output->sets_timestamp = true, output->timestamp = timestamp;
 }
 
-static void run(call_t *call, cell_t value) {
+static void run(call_t *call, const stores_t *stores, cell_t value) {
   if (!value.present) {
     emit(call, NULL_CELL);
     return;
@@ -209,19 +213,45 @@ static void run(call_t *call, cell_t value) {
   else if (is(command, "emit-and-reject")) emit(call, command), refuse(call, text("case.late"), text("after an output"));
   else if (is(command, "trap")) trap(call->row, "commanded to trap");
   else if (is(command, "stop")) call->stopped = true, emit(call, rest);
-  else asked(call, command, rest, &answer), emit(call, answer);
+  else if (is(command, "then-reject")) {
+    stores_run(call, stores, first, second, &answer);
+    refuse(call, text("case.late"), text("after a write"));
+  } else {
+    if (!stores_run(call, stores, command, rest, &answer)) {
+      answer = value;
+      asked(call, command, rest, &answer);
+    }
+    emit(call, answer);
+  }
 }
 
 void exports_weir_plugin_processing_method_processor_process(exports_weir_plugin_processing_borrow_processor_t self,
                                                              exports_weir_plugin_processing_batch_t *batch,
                                                              exports_weir_plugin_processing_output_t *ret) {
-  (void)self;
   call_t call = {.batch = batch};
   for (; call.row < batch->count; call.row++) {
     call.outputs_before_row = call.outputs_len;
-    run(&call, column_get(&batch->values.val, call.row));
+    size_t rejects_before = call.rejects_len;
+    uint32_t mark = weir_plugin_state_mark();
+    run(&call, &self->stores, column_get(&batch->values.val, call.row));
+    if (call.rejects_len > rejects_before) weir_plugin_state_undo(mark);
     if (call.stopped) break;
   }
   finish(&call, ret);
   exports_weir_plugin_processing_batch_free(batch);
+}
+
+void exports_weir_plugin_timing_on_timers(exports_weir_plugin_timing_borrow_processor_t instance,
+                                          exports_weir_plugin_timing_column_t *names, int64_t at,
+                                          exports_weir_plugin_timing_output_t *ret) {
+  (void)at;  // each output inherits it
+  weir_plugin_types_batch_t batch = {.count = names->ends.len / 4, .keys = {true, *names}};
+  call_t call = {.batch = &batch};
+  for (; call.row < batch.count; call.row++) {
+    cell_t name = column_get(names, call.row);
+    stores_put_fired(&instance->stores, name);
+    emit(&call, call_format(&call, "fired %.*s", (int)name.len, (const char *)name.ptr))->port = 1;
+  }
+  finish(&call, ret);
+  exports_weir_plugin_timing_column_free(names);
 }

@@ -1,9 +1,10 @@
 """Does what each record's value commands; tests/conformance/cases.json says what must come of it. The same in Rust and C."""
 
 from columns import Out, cells
+from stores import Stores
 from wit_world import exports
 from wit_world.exports import processing
-from wit_world.imports import config, context, logging, manifest, metrics
+from wit_world.imports import config, context, logging, manifest, metrics, state, types
 
 PORTS = ["out", "other", "third"]
 
@@ -17,6 +18,9 @@ class Description(exports.Description):
         manifest.about("conformance-python", "0.1.0", "componentize-py")
         for name in PORTS:
             manifest.port(name, "", "")
+        for name, kind in [("kv", "key-value"), ("win", "window"), ("ses", "session")]:
+            manifest.store(name, kind, "string", "string")
+        manifest.timers()
 
 
 class Processing(exports.Processing):
@@ -25,13 +29,18 @@ class Processing(exports.Processing):
 
 
 class Processor(processing.Processor):
+    def __init__(self):
+        self.stores = Stores()
+
     def process(self, batch):
         out = Out(batch)
         for row, value in enumerate(cells(batch.values)):
             out.begin(row)
+            mark = state.mark()
             try:
-                run(value, row, out)
+                run(value, row, out, self.stores)
             except Refused as refused:
+                state.undo(mark)
                 out.refuse(*refused.args)
             except Exception as error:  # its last words, as it could not tell them otherwise
                 logging.fault(row, str(error), repr(error))
@@ -41,7 +50,17 @@ class Processor(processing.Processor):
         return out.finish()
 
 
-def run(value, row, out):
+class Timing(exports.Timing):
+    def on_timers(self, instance, names, at):
+        out = Out(types.Batch(0, names, None, at.to_bytes(8, "little", signed=True) * len(list(cells(names)))))
+        for row, name in enumerate(cells(names)):
+            out.begin(row)
+            instance.stores.kv.put(name, b"fired")
+            out.emit("fired " + name.decode(), port=PORTS.index("other"))
+        return out.finish()
+
+
+def run(value, row, out, stores):
     if value is None:
         return out.emit(None)
     text = value.decode()
@@ -77,8 +96,13 @@ def run(value, row, out):
     elif command == "stop":
         out.stopped = True
         out.emit(rest)
+    elif command == "then-reject":
+        stores.run(first, second.split(" "), row)
+        raise Refused("case.late", "after a write")
     else:
-        answer = asked(command, rest, row)
+        answer = stores.run(command, rest.split(" "), row)
+        if answer is None:
+            answer = asked(command, rest, row)
         out.emit(value if answer is None else answer)
 
 

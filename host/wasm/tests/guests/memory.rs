@@ -33,6 +33,11 @@ impl Memory {
         Rc::default()
     }
 
+    /// A call begins: marks of the one before are gone.
+    pub fn begin(&mut self) {
+        self.marks.clear();
+    }
+
     /// Takes out the timers that are due at `at` or before, in order of their times and names.
     pub fn due(&mut self, at: i64) -> Vec<(i64, Vec<u8>)> {
         let mut due: Vec<_> =

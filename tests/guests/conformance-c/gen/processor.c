@@ -3,76 +3,173 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Imported Functions from `weir:plugin/context@0.1.0`
+// Imported Functions from `weir:plugin/state@0.1.1`
 
-__attribute__((__import_module__("weir:plugin/context@0.1.0"), __import_name__("row-sources")))
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]key-value-store.get")))
+extern void __wasm_import_weir_plugin_state_method_key_value_store_get(int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]key-value-store.get-many")))
+extern void __wasm_import_weir_plugin_state_method_key_value_store_get_many(int32_t, uint8_t *, size_t, uint8_t *, size_t, int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]key-value-store.put")))
+extern void __wasm_import_weir_plugin_state_method_key_value_store_put(int32_t, uint8_t *, size_t, uint8_t *, size_t);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]key-value-store.put-many")))
+extern void __wasm_import_weir_plugin_state_method_key_value_store_put_many(int32_t, uint8_t *, size_t, uint8_t *, size_t, int32_t, uint8_t *, size_t, uint8_t *, size_t, uint8_t *, size_t, int32_t, uint8_t *, size_t);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]key-value-store.delete")))
+extern void __wasm_import_weir_plugin_state_method_key_value_store_delete(int32_t, uint8_t *, size_t);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]key-value-store.range")))
+extern void __wasm_import_weir_plugin_state_method_key_value_store_range(int32_t, int32_t, uint8_t *, size_t, int32_t, uint8_t *, size_t, int32_t, int32_t, uint8_t *);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]key-value-store.prefix")))
+extern void __wasm_import_weir_plugin_state_method_key_value_store_prefix(int32_t, uint8_t *, size_t, int32_t, uint8_t *, size_t, int32_t, uint8_t *);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]window-store.get")))
+extern void __wasm_import_weir_plugin_state_method_window_store_get(int32_t, uint8_t *, size_t, int64_t, uint8_t *);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]window-store.get-many")))
+extern void __wasm_import_weir_plugin_state_method_window_store_get_many(int32_t, uint8_t *, size_t, uint8_t *, size_t, int32_t, uint8_t *, size_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]window-store.put")))
+extern void __wasm_import_weir_plugin_state_method_window_store_put(int32_t, uint8_t *, size_t, int64_t, uint8_t *, size_t);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]window-store.put-many")))
+extern void __wasm_import_weir_plugin_state_method_window_store_put_many(uint8_t *);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]window-store.delete")))
+extern void __wasm_import_weir_plugin_state_method_window_store_delete(int32_t, uint8_t *, size_t, int64_t);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]window-store.fetch")))
+extern void __wasm_import_weir_plugin_state_method_window_store_fetch(int32_t, uint8_t *, size_t, int64_t, int64_t, int32_t, int32_t, uint8_t *);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]window-store.range")))
+extern void __wasm_import_weir_plugin_state_method_window_store_range(int32_t, int32_t, uint8_t *, size_t, int32_t, uint8_t *, size_t, int64_t, int64_t, int32_t, int64_t, int32_t, uint8_t *);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]session-store.get")))
+extern void __wasm_import_weir_plugin_state_method_session_store_get(int32_t, uint8_t *, size_t, int64_t, int64_t, uint8_t *);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]session-store.put")))
+extern void __wasm_import_weir_plugin_state_method_session_store_put(int32_t, uint8_t *, size_t, int64_t, int64_t, uint8_t *, size_t);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]session-store.put-many")))
+extern void __wasm_import_weir_plugin_state_method_session_store_put_many(uint8_t *);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]session-store.delete")))
+extern void __wasm_import_weir_plugin_state_method_session_store_delete(int32_t, uint8_t *, size_t, int64_t, int64_t);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[method]session-store.fetch")))
+extern void __wasm_import_weir_plugin_state_method_session_store_fetch(int32_t, uint8_t *, size_t, int64_t, int64_t, int32_t, int64_t, int64_t, int32_t, int32_t, uint8_t *);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("open-key-value")))
+extern int32_t __wasm_import_weir_plugin_state_open_key_value(uint8_t *, size_t);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("open-window")))
+extern int32_t __wasm_import_weir_plugin_state_open_window(uint8_t *, size_t);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("open-session")))
+extern int32_t __wasm_import_weir_plugin_state_open_session(uint8_t *, size_t);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("mark")))
+extern int32_t __wasm_import_weir_plugin_state_mark(void);
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("undo")))
+extern void __wasm_import_weir_plugin_state_undo(int32_t);
+
+// Imported Functions from `weir:plugin/timers@0.1.1`
+
+__attribute__((__import_module__("weir:plugin/timers@0.1.1"), __import_name__("schedule")))
+extern void __wasm_import_weir_plugin_timers_schedule(int32_t, uint8_t *, size_t, int64_t);
+
+__attribute__((__import_module__("weir:plugin/timers@0.1.1"), __import_name__("schedule-after")))
+extern void __wasm_import_weir_plugin_timers_schedule_after(int32_t, uint8_t *, size_t, int64_t);
+
+__attribute__((__import_module__("weir:plugin/timers@0.1.1"), __import_name__("cancel")))
+extern void __wasm_import_weir_plugin_timers_cancel(uint8_t *, size_t);
+
+// Imported Functions from `weir:plugin/context@0.1.1`
+
+__attribute__((__import_module__("weir:plugin/context@0.1.1"), __import_name__("row-sources")))
 extern void __wasm_import_weir_plugin_context_row_sources(uint8_t *);
 
-__attribute__((__import_module__("weir:plugin/context@0.1.0"), __import_name__("row-headers")))
+__attribute__((__import_module__("weir:plugin/context@0.1.1"), __import_name__("row-headers")))
 extern void __wasm_import_weir_plugin_context_row_headers(uint8_t *);
 
-__attribute__((__import_module__("weir:plugin/context@0.1.0"), __import_name__("stream-times")))
+__attribute__((__import_module__("weir:plugin/context@0.1.1"), __import_name__("row-windows")))
+extern void __wasm_import_weir_plugin_context_row_windows(uint8_t *);
+
+__attribute__((__import_module__("weir:plugin/context@0.1.1"), __import_name__("stream-times")))
 extern void __wasm_import_weir_plugin_context_stream_times(uint8_t *);
 
-__attribute__((__import_module__("weir:plugin/context@0.1.0"), __import_name__("random")))
+__attribute__((__import_module__("weir:plugin/context@0.1.1"), __import_name__("random")))
 extern void __wasm_import_weir_plugin_context_random(int32_t, int32_t, uint8_t *);
 
-__attribute__((__import_module__("weir:plugin/context@0.1.0"), __import_name__("application")))
+__attribute__((__import_module__("weir:plugin/context@0.1.1"), __import_name__("application")))
 extern void __wasm_import_weir_plugin_context_application(uint8_t *);
 
-__attribute__((__import_module__("weir:plugin/context@0.1.0"), __import_name__("node")))
+__attribute__((__import_module__("weir:plugin/context@0.1.1"), __import_name__("node")))
 extern void __wasm_import_weir_plugin_context_node(uint8_t *);
 
-__attribute__((__import_module__("weir:plugin/context@0.1.0"), __import_name__("partition")))
+__attribute__((__import_module__("weir:plugin/context@0.1.1"), __import_name__("partition")))
 extern int32_t __wasm_import_weir_plugin_context_partition(void);
 
-// Imported Functions from `weir:plugin/manifest@0.1.0`
+// Imported Functions from `weir:plugin/manifest@0.1.1`
 
-__attribute__((__import_module__("weir:plugin/manifest@0.1.0"), __import_name__("about")))
+__attribute__((__import_module__("weir:plugin/manifest@0.1.1"), __import_name__("about")))
 extern void __wasm_import_weir_plugin_manifest_about(uint8_t *, size_t, uint8_t *, size_t, uint8_t *, size_t);
 
-__attribute__((__import_module__("weir:plugin/manifest@0.1.0"), __import_name__("config-schema")))
+__attribute__((__import_module__("weir:plugin/manifest@0.1.1"), __import_name__("config-schema")))
 extern void __wasm_import_weir_plugin_manifest_config_schema(uint8_t *, size_t);
 
-__attribute__((__import_module__("weir:plugin/manifest@0.1.0"), __import_name__("reads")))
+__attribute__((__import_module__("weir:plugin/manifest@0.1.1"), __import_name__("reads")))
 extern void __wasm_import_weir_plugin_manifest_reads(int32_t, int32_t, int32_t);
 
-__attribute__((__import_module__("weir:plugin/manifest@0.1.0"), __import_name__("input")))
+__attribute__((__import_module__("weir:plugin/manifest@0.1.1"), __import_name__("input")))
 extern void __wasm_import_weir_plugin_manifest_input(uint8_t *, size_t, uint8_t *, size_t);
 
-__attribute__((__import_module__("weir:plugin/manifest@0.1.0"), __import_name__("port")))
+__attribute__((__import_module__("weir:plugin/manifest@0.1.1"), __import_name__("port")))
 extern void __wasm_import_weir_plugin_manifest_port(uint8_t *, size_t, uint8_t *, size_t, uint8_t *, size_t);
 
-// Imported Functions from `weir:plugin/config@0.1.0`
+__attribute__((__import_module__("weir:plugin/manifest@0.1.1"), __import_name__("store")))
+extern void __wasm_import_weir_plugin_manifest_store(uint8_t *, size_t, uint8_t *, size_t, uint8_t *, size_t, uint8_t *, size_t);
 
-__attribute__((__import_module__("weir:plugin/config@0.1.0"), __import_name__("get")))
+__attribute__((__import_module__("weir:plugin/manifest@0.1.1"), __import_name__("timers")))
+extern void __wasm_import_weir_plugin_manifest_timers(void);
+
+__attribute__((__import_module__("weir:plugin/manifest@0.1.1"), __import_name__("aggregates")))
+extern void __wasm_import_weir_plugin_manifest_aggregates(int32_t, int32_t);
+
+// Imported Functions from `weir:plugin/config@0.1.1`
+
+__attribute__((__import_module__("weir:plugin/config@0.1.1"), __import_name__("get")))
 extern void __wasm_import_weir_plugin_config_get(uint8_t *, size_t, uint8_t *);
 
-// Imported Functions from `weir:plugin/logging@0.1.0`
+// Imported Functions from `weir:plugin/logging@0.1.1`
 
-__attribute__((__import_module__("weir:plugin/logging@0.1.0"), __import_name__("enabled")))
+__attribute__((__import_module__("weir:plugin/logging@0.1.1"), __import_name__("enabled")))
 extern int32_t __wasm_import_weir_plugin_logging_enabled(int32_t);
 
-__attribute__((__import_module__("weir:plugin/logging@0.1.0"), __import_name__("log")))
+__attribute__((__import_module__("weir:plugin/logging@0.1.1"), __import_name__("log")))
 extern void __wasm_import_weir_plugin_logging_log(int32_t, int32_t, int32_t, uint8_t *, size_t);
 
-__attribute__((__import_module__("weir:plugin/logging@0.1.0"), __import_name__("fault")))
+__attribute__((__import_module__("weir:plugin/logging@0.1.1"), __import_name__("fault")))
 extern void __wasm_import_weir_plugin_logging_fault(int32_t, int32_t, uint8_t *, size_t, uint8_t *, size_t);
 
-// Imported Functions from `weir:plugin/metrics@0.1.0`
+// Imported Functions from `weir:plugin/metrics@0.1.1`
 
-__attribute__((__import_module__("weir:plugin/metrics@0.1.0"), __import_name__("count")))
+__attribute__((__import_module__("weir:plugin/metrics@0.1.1"), __import_name__("count")))
 extern void __wasm_import_weir_plugin_metrics_count(uint8_t *, size_t, int64_t);
 
-__attribute__((__import_module__("weir:plugin/metrics@0.1.0"), __import_name__("gauge")))
+__attribute__((__import_module__("weir:plugin/metrics@0.1.1"), __import_name__("gauge")))
 extern void __wasm_import_weir_plugin_metrics_gauge(uint8_t *, size_t, double);
 
-__attribute__((__import_module__("weir:plugin/metrics@0.1.0"), __import_name__("observe")))
+__attribute__((__import_module__("weir:plugin/metrics@0.1.1"), __import_name__("observe")))
 extern void __wasm_import_weir_plugin_metrics_observe(uint8_t *, size_t, double);
 
-// Exported Functions from `weir:plugin/processing@0.1.0`
+// Exported Functions from `weir:plugin/processing@0.1.1`
 
-__attribute__((__weak__, __export_name__("cabi_post_weir:plugin/processing@0.1.0#[method]processor.process")))
+__attribute__((__weak__, __export_name__("cabi_post_weir:plugin/processing@0.1.1#[method]processor.process")))
 void __wasm_export_exports_weir_plugin_processing_method_processor_process_post_return(uint8_t * arg0) {
   size_t len = *((size_t*) (arg0 + sizeof(void*)));
   if (len > 0) {
@@ -307,7 +404,7 @@ void __wasm_export_exports_weir_plugin_processing_method_processor_process_post_
   }
 }
 
-__attribute__((__weak__, __export_name__("cabi_post_weir:plugin/processing@0.1.0#create")))
+__attribute__((__weak__, __export_name__("cabi_post_weir:plugin/processing@0.1.1#create")))
 void __wasm_export_exports_weir_plugin_processing_create_post_return(uint8_t * arg0) {
   switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
     case 0: {
@@ -334,7 +431,244 @@ void __wasm_export_exports_weir_plugin_processing_create_post_return(uint8_t * a
   }
 }
 
-// Exported Functions from `weir:plugin/description@0.1.0`
+// Exported Functions from `weir:plugin/timing@0.1.1`
+
+__attribute__((__weak__, __export_name__("cabi_post_weir:plugin/timing@0.1.1#on-timers")))
+void __wasm_export_exports_weir_plugin_timing_on_timers_post_return(uint8_t * arg0) {
+  size_t len = *((size_t*) (arg0 + sizeof(void*)));
+  if (len > 0) {
+    uint8_t *ptr = *((uint8_t **) (arg0 + 0));
+    for (size_t i = 0; i < len; i++) {
+      uint8_t *base = ptr + i * 1;
+      (void) base;
+    }
+    free(ptr);
+  }
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (2*sizeof(void*))))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      size_t len0 = *((size_t*) (arg0 + (4*sizeof(void*))));
+      if (len0 > 0) {
+        uint8_t *ptr1 = *((uint8_t **) (arg0 + (3*sizeof(void*))));
+        for (size_t i2 = 0; i2 < len0; i2++) {
+          uint8_t *base = ptr1 + i2 * 1;
+          (void) base;
+        }
+        free(ptr1);
+      }
+      break;
+    }
+  }
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (5*sizeof(void*))))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      size_t len3 = *((size_t*) (arg0 + (7*sizeof(void*))));
+      if (len3 > 0) {
+        uint8_t *ptr4 = *((uint8_t **) (arg0 + (6*sizeof(void*))));
+        for (size_t i5 = 0; i5 < len3; i5++) {
+          uint8_t *base = ptr4 + i5 * 1;
+          (void) base;
+        }
+        free(ptr4);
+      }
+      size_t len6 = *((size_t*) (arg0 + (9*sizeof(void*))));
+      if (len6 > 0) {
+        uint8_t *ptr7 = *((uint8_t **) (arg0 + (8*sizeof(void*))));
+        for (size_t i8 = 0; i8 < len6; i8++) {
+          uint8_t *base = ptr7 + i8 * 1;
+          (void) base;
+        }
+        free(ptr7);
+      }
+      switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (10*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          size_t len9 = *((size_t*) (arg0 + (12*sizeof(void*))));
+          if (len9 > 0) {
+            uint8_t *ptr10 = *((uint8_t **) (arg0 + (11*sizeof(void*))));
+            for (size_t i11 = 0; i11 < len9; i11++) {
+              uint8_t *base = ptr10 + i11 * 1;
+              (void) base;
+            }
+            free(ptr10);
+          }
+          break;
+        }
+      }
+      break;
+    }
+  }
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (13*sizeof(void*))))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      size_t len12 = *((size_t*) (arg0 + (15*sizeof(void*))));
+      if (len12 > 0) {
+        uint8_t *ptr13 = *((uint8_t **) (arg0 + (14*sizeof(void*))));
+        for (size_t i14 = 0; i14 < len12; i14++) {
+          uint8_t *base = ptr13 + i14 * 1;
+          (void) base;
+        }
+        free(ptr13);
+      }
+      size_t len15 = *((size_t*) (arg0 + (17*sizeof(void*))));
+      if (len15 > 0) {
+        uint8_t *ptr16 = *((uint8_t **) (arg0 + (16*sizeof(void*))));
+        for (size_t i17 = 0; i17 < len15; i17++) {
+          uint8_t *base = ptr16 + i17 * 1;
+          (void) base;
+        }
+        free(ptr16);
+      }
+      switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (18*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          size_t len18 = *((size_t*) (arg0 + (20*sizeof(void*))));
+          if (len18 > 0) {
+            uint8_t *ptr19 = *((uint8_t **) (arg0 + (19*sizeof(void*))));
+            for (size_t i20 = 0; i20 < len18; i20++) {
+              uint8_t *base = ptr19 + i20 * 1;
+              (void) base;
+            }
+            free(ptr19);
+          }
+          break;
+        }
+      }
+      break;
+    }
+  }
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (21*sizeof(void*))))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      size_t len21 = *((size_t*) (arg0 + (23*sizeof(void*))));
+      if (len21 > 0) {
+        uint8_t *ptr22 = *((uint8_t **) (arg0 + (22*sizeof(void*))));
+        for (size_t i23 = 0; i23 < len21; i23++) {
+          uint8_t *base = ptr22 + i23 * 1;
+          (void) base;
+        }
+        free(ptr22);
+      }
+      break;
+    }
+  }
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (24*sizeof(void*))))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      size_t len24 = *((size_t*) (arg0 + (26*sizeof(void*))));
+      if (len24 > 0) {
+        uint8_t *ptr25 = *((uint8_t **) (arg0 + (25*sizeof(void*))));
+        for (size_t i26 = 0; i26 < len24; i26++) {
+          uint8_t *base = ptr25 + i26 * 1;
+          (void) base;
+        }
+        free(ptr25);
+      }
+      size_t len27 = *((size_t*) (arg0 + (28*sizeof(void*))));
+      if (len27 > 0) {
+        uint8_t *ptr28 = *((uint8_t **) (arg0 + (27*sizeof(void*))));
+        for (size_t i29 = 0; i29 < len27; i29++) {
+          uint8_t *base = ptr28 + i29 * 1;
+          (void) base;
+        }
+        free(ptr28);
+      }
+      size_t len30 = *((size_t*) (arg0 + (30*sizeof(void*))));
+      if (len30 > 0) {
+        uint8_t *ptr31 = *((uint8_t **) (arg0 + (29*sizeof(void*))));
+        for (size_t i32 = 0; i32 < len30; i32++) {
+          uint8_t *base = ptr31 + i32 * 1;
+          (void) base;
+        }
+        free(ptr31);
+      }
+      switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (31*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          size_t len33 = *((size_t*) (arg0 + (33*sizeof(void*))));
+          if (len33 > 0) {
+            uint8_t *ptr34 = *((uint8_t **) (arg0 + (32*sizeof(void*))));
+            for (size_t i35 = 0; i35 < len33; i35++) {
+              uint8_t *base = ptr34 + i35 * 1;
+              (void) base;
+            }
+            free(ptr34);
+          }
+          break;
+        }
+      }
+      size_t len36 = *((size_t*) (arg0 + (35*sizeof(void*))));
+      if (len36 > 0) {
+        uint8_t *ptr37 = *((uint8_t **) (arg0 + (34*sizeof(void*))));
+        for (size_t i38 = 0; i38 < len36; i38++) {
+          uint8_t *base = ptr37 + i38 * 1;
+          (void) base;
+        }
+        free(ptr37);
+      }
+      size_t len39 = *((size_t*) (arg0 + (37*sizeof(void*))));
+      if (len39 > 0) {
+        uint8_t *ptr40 = *((uint8_t **) (arg0 + (36*sizeof(void*))));
+        for (size_t i41 = 0; i41 < len39; i41++) {
+          uint8_t *base = ptr40 + i41 * 1;
+          (void) base;
+        }
+        free(ptr40);
+      }
+      switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (38*sizeof(void*))))) {
+        case 0: {
+          break;
+        }
+        case 1: {
+          size_t len42 = *((size_t*) (arg0 + (40*sizeof(void*))));
+          if (len42 > 0) {
+            uint8_t *ptr43 = *((uint8_t **) (arg0 + (39*sizeof(void*))));
+            for (size_t i44 = 0; i44 < len42; i44++) {
+              uint8_t *base = ptr43 + i44 * 1;
+              (void) base;
+            }
+            free(ptr43);
+          }
+          break;
+        }
+      }
+      break;
+    }
+  }
+  size_t len45 = *((size_t*) (arg0 + (42*sizeof(void*))));
+  if (len45 > 0) {
+    uint8_t *ptr46 = *((uint8_t **) (arg0 + (41*sizeof(void*))));
+    for (size_t i47 = 0; i47 < len45; i47++) {
+      uint8_t *base = ptr46 + i47 * (5*sizeof(void*));
+      (void) base;
+      if ((*((size_t*) (base + (2*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (base + sizeof(void*))));
+      }
+      if ((*((size_t*) (base + (4*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (base + (3*sizeof(void*)))));
+      }
+    }
+    free(ptr46);
+  }
+}
+
+// Exported Functions from `weir:plugin/description@0.1.1`
 
 
 // Canonical ABI intrinsics
@@ -468,6 +802,81 @@ void weir_plugin_types_problem_free(weir_plugin_types_problem_t *ptr) {
   processor_string_free(&ptr->message);
 }
 
+void weir_plugin_state_column_free(weir_plugin_state_column_t *ptr) {
+  weir_plugin_types_column_free(ptr);
+}
+
+void weir_plugin_state_s64s_free(weir_plugin_state_s64s_t *ptr) {
+  weir_plugin_types_s64s_free(ptr);
+}
+
+void weir_plugin_state_entries_free(weir_plugin_state_entries_t *ptr) {
+  weir_plugin_state_column_free(&ptr->keys);
+  weir_plugin_state_column_free(&ptr->values);
+}
+
+void weir_plugin_state_spans_free(weir_plugin_state_spans_t *ptr) {
+  weir_plugin_state_column_free(&ptr->keys);
+  weir_plugin_state_s64s_free(&ptr->starts);
+  weir_plugin_state_s64s_free(&ptr->ends);
+  weir_plugin_state_column_free(&ptr->values);
+}
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[resource-drop]key-value-store")))
+extern void __wasm_import_weir_plugin_state_key_value_store_drop(int32_t handle);
+
+void weir_plugin_state_key_value_store_drop_own(weir_plugin_state_own_key_value_store_t handle) {
+  __wasm_import_weir_plugin_state_key_value_store_drop(handle.__handle);
+}
+
+void weir_plugin_state_key_value_store_drop_borrow(weir_plugin_state_borrow_key_value_store_t handle) {
+  __wasm_import_weir_plugin_state_key_value_store_drop(handle.__handle);
+}
+
+weir_plugin_state_borrow_key_value_store_t weir_plugin_state_borrow_key_value_store(weir_plugin_state_own_key_value_store_t arg) {
+  return (weir_plugin_state_borrow_key_value_store_t) { arg.__handle };
+}
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[resource-drop]window-store")))
+extern void __wasm_import_weir_plugin_state_window_store_drop(int32_t handle);
+
+void weir_plugin_state_window_store_drop_own(weir_plugin_state_own_window_store_t handle) {
+  __wasm_import_weir_plugin_state_window_store_drop(handle.__handle);
+}
+
+void weir_plugin_state_window_store_drop_borrow(weir_plugin_state_borrow_window_store_t handle) {
+  __wasm_import_weir_plugin_state_window_store_drop(handle.__handle);
+}
+
+weir_plugin_state_borrow_window_store_t weir_plugin_state_borrow_window_store(weir_plugin_state_own_window_store_t arg) {
+  return (weir_plugin_state_borrow_window_store_t) { arg.__handle };
+}
+
+__attribute__((__import_module__("weir:plugin/state@0.1.1"), __import_name__("[resource-drop]session-store")))
+extern void __wasm_import_weir_plugin_state_session_store_drop(int32_t handle);
+
+void weir_plugin_state_session_store_drop_own(weir_plugin_state_own_session_store_t handle) {
+  __wasm_import_weir_plugin_state_session_store_drop(handle.__handle);
+}
+
+void weir_plugin_state_session_store_drop_borrow(weir_plugin_state_borrow_session_store_t handle) {
+  __wasm_import_weir_plugin_state_session_store_drop(handle.__handle);
+}
+
+weir_plugin_state_borrow_session_store_t weir_plugin_state_borrow_session_store(weir_plugin_state_own_session_store_t arg) {
+  return (weir_plugin_state_borrow_session_store_t) { arg.__handle };
+}
+
+void processor_option_s64_free(processor_option_s64_t *ptr) {
+  if (ptr->is_some) {
+  }
+}
+
+void processor_option_tuple2_s64_s64_free(processor_option_tuple2_s64_s64_t *ptr) {
+  if (ptr->is_some) {
+  }
+}
+
 void weir_plugin_context_headers_free(weir_plugin_context_headers_t *ptr) {
   weir_plugin_types_headers_free(ptr);
 }
@@ -498,6 +907,17 @@ void weir_plugin_context_sources_free(weir_plugin_context_sources_t *ptr) {
   weir_plugin_context_s64s_free(&ptr->offsets);
 }
 
+void weir_plugin_context_windows_free(weir_plugin_context_windows_t *ptr) {
+  weir_plugin_context_s64s_free(&ptr->starts);
+  weir_plugin_context_s64s_free(&ptr->ends);
+}
+
+void weir_plugin_context_option_windows_free(weir_plugin_context_option_windows_t *ptr) {
+  if (ptr->is_some) {
+    weir_plugin_context_windows_free(&ptr->val);
+  }
+}
+
 void processor_option_string_free(processor_option_string_t *ptr) {
   if (ptr->is_some) {
     processor_string_free(&ptr->val);
@@ -516,17 +936,17 @@ void exports_weir_plugin_processing_problem_free(exports_weir_plugin_processing_
   weir_plugin_types_problem_free(ptr);
 }
 
-__attribute__((__import_module__("[export]weir:plugin/processing@0.1.0"), __import_name__("[resource-drop]processor")))
+__attribute__((__import_module__("[export]weir:plugin/processing@0.1.1"), __import_name__("[resource-drop]processor")))
 extern void __wasm_import_exports_weir_plugin_processing_processor_drop(int32_t handle);
 
 void exports_weir_plugin_processing_processor_drop_own(exports_weir_plugin_processing_own_processor_t handle) {
   __wasm_import_exports_weir_plugin_processing_processor_drop(handle.__handle);
 }
 
-__attribute__(( __import_module__("[export]weir:plugin/processing@0.1.0"), __import_name__("[resource-new]processor")))
+__attribute__(( __import_module__("[export]weir:plugin/processing@0.1.1"), __import_name__("[resource-new]processor")))
 extern int32_t __wasm_import_exports_weir_plugin_processing_processor_new(int32_t);
 
-__attribute__((__import_module__("[export]weir:plugin/processing@0.1.0"), __import_name__("[resource-rep]processor")))
+__attribute__((__import_module__("[export]weir:plugin/processing@0.1.1"), __import_name__("[resource-rep]processor")))
 extern int32_t __wasm_import_exports_weir_plugin_processing_processor_rep(int32_t);
 
 exports_weir_plugin_processing_own_processor_t exports_weir_plugin_processing_processor_new(exports_weir_plugin_processing_processor_t *rep) {
@@ -537,7 +957,7 @@ exports_weir_plugin_processing_processor_t* exports_weir_plugin_processing_proce
   return (exports_weir_plugin_processing_processor_t*) __wasm_import_exports_weir_plugin_processing_processor_rep(handle.__handle);
 }
 
-__attribute__((__export_name__("weir:plugin/processing@0.1.0#[dtor]processor")))
+__attribute__((__export_name__("weir:plugin/processing@0.1.1#[dtor]processor")))
 void __wasm_export_exports_weir_plugin_processing_processor_dtor(exports_weir_plugin_processing_processor_t* arg) {
   exports_weir_plugin_processing_processor_destructor(arg);
 }
@@ -558,6 +978,14 @@ void exports_weir_plugin_processing_result_own_processor_list_problem_free(expor
   } else {
     exports_weir_plugin_processing_list_problem_free(&ptr->val.err);
   }
+}
+
+void exports_weir_plugin_timing_column_free(exports_weir_plugin_timing_column_t *ptr) {
+  weir_plugin_types_column_free(ptr);
+}
+
+void exports_weir_plugin_timing_output_free(exports_weir_plugin_timing_output_t *ptr) {
+  weir_plugin_types_output_free(ptr);
 }
 
 void processor_string_set(processor_string_t *ret, const char*s) {
@@ -586,6 +1014,640 @@ void processor_string_free(processor_string_t *ret) {
 }
 
 // Component Adapters
+
+bool weir_plugin_state_method_key_value_store_get(weir_plugin_state_borrow_key_value_store_t self, processor_list_u8_t *key, processor_list_u8_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(3*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_weir_plugin_state_method_key_value_store_get((self).__handle, (uint8_t *) (*key).ptr, (*key).len, ptr);
+  processor_option_list_u8_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+void weir_plugin_state_method_key_value_store_get_many(weir_plugin_state_borrow_key_value_store_t self, weir_plugin_state_column_t *keys, weir_plugin_state_column_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(7*sizeof(void*))];
+  int32_t option;
+  uint8_t * option1;
+  size_t option2;
+  if (((*keys).validity).is_some) {
+    const processor_list_u8_t *payload0 = &((*keys).validity).val;
+    option = 1;
+    option1 = (uint8_t *) (*payload0).ptr;
+    option2 = (*payload0).len;
+  } else {
+    option = 0;
+    option1 = 0;
+    option2 = 0;
+  }
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_weir_plugin_state_method_key_value_store_get_many((self).__handle, (uint8_t *) ((*keys).data).ptr, ((*keys).data).len, (uint8_t *) ((*keys).ends).ptr, ((*keys).ends).len, option, option1, option2, ptr);
+  processor_option_list_u8_t option3;
+  switch ((int32_t) *((uint8_t*) (ptr + (4*sizeof(void*))))) {
+    case 0: {
+      option3.is_some = false;
+      break;
+    }
+    case 1: {
+      option3.is_some = true;
+      option3.val = (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (5*sizeof(void*))))), (*((size_t*) (ptr + (6*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = (weir_plugin_types_column_t) {
+    (processor_list_u8_t) (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) },
+    (weir_plugin_types_u32s_t) (weir_plugin_types_u32s_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) },
+    (processor_option_list_u8_t) option3,
+  };
+}
+
+void weir_plugin_state_method_key_value_store_put(weir_plugin_state_borrow_key_value_store_t self, processor_list_u8_t *key, processor_list_u8_t *value) {
+  __wasm_import_weir_plugin_state_method_key_value_store_put((self).__handle, (uint8_t *) (*key).ptr, (*key).len, (uint8_t *) (*value).ptr, (*value).len);
+}
+
+void weir_plugin_state_method_key_value_store_put_many(weir_plugin_state_borrow_key_value_store_t self, weir_plugin_state_entries_t *changes) {
+  int32_t option;
+  uint8_t * option1;
+  size_t option2;
+  if ((((*changes).keys).validity).is_some) {
+    const processor_list_u8_t *payload0 = &(((*changes).keys).validity).val;
+    option = 1;
+    option1 = (uint8_t *) (*payload0).ptr;
+    option2 = (*payload0).len;
+  } else {
+    option = 0;
+    option1 = 0;
+    option2 = 0;
+  }
+  int32_t option5;
+  uint8_t * option6;
+  size_t option7;
+  if ((((*changes).values).validity).is_some) {
+    const processor_list_u8_t *payload4 = &(((*changes).values).validity).val;
+    option5 = 1;
+    option6 = (uint8_t *) (*payload4).ptr;
+    option7 = (*payload4).len;
+  } else {
+    option5 = 0;
+    option6 = 0;
+    option7 = 0;
+  }
+  __wasm_import_weir_plugin_state_method_key_value_store_put_many((self).__handle, (uint8_t *) (((*changes).keys).data).ptr, (((*changes).keys).data).len, (uint8_t *) (((*changes).keys).ends).ptr, (((*changes).keys).ends).len, option, option1, option2, (uint8_t *) (((*changes).values).data).ptr, (((*changes).values).data).len, (uint8_t *) (((*changes).values).ends).ptr, (((*changes).values).ends).len, option5, option6, option7);
+}
+
+void weir_plugin_state_method_key_value_store_delete(weir_plugin_state_borrow_key_value_store_t self, processor_list_u8_t *key) {
+  __wasm_import_weir_plugin_state_method_key_value_store_delete((self).__handle, (uint8_t *) (*key).ptr, (*key).len);
+}
+
+void weir_plugin_state_method_key_value_store_range(weir_plugin_state_borrow_key_value_store_t self, processor_list_u8_t *maybe_lower, processor_list_u8_t *maybe_upper, uint32_t limit, bool backward, weir_plugin_state_entries_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(14*sizeof(void*))];
+  processor_option_list_u8_t lower;
+  lower.is_some = maybe_lower != NULL;if (maybe_lower) {
+    lower.val = *maybe_lower;
+  }
+  processor_option_list_u8_t upper;
+  upper.is_some = maybe_upper != NULL;if (maybe_upper) {
+    upper.val = *maybe_upper;
+  }
+  int32_t option;
+  uint8_t * option1;
+  size_t option2;
+  if ((lower).is_some) {
+    const processor_list_u8_t *payload0 = &(lower).val;
+    option = 1;
+    option1 = (uint8_t *) (*payload0).ptr;
+    option2 = (*payload0).len;
+  } else {
+    option = 0;
+    option1 = 0;
+    option2 = 0;
+  }
+  int32_t option5;
+  uint8_t * option6;
+  size_t option7;
+  if ((upper).is_some) {
+    const processor_list_u8_t *payload4 = &(upper).val;
+    option5 = 1;
+    option6 = (uint8_t *) (*payload4).ptr;
+    option7 = (*payload4).len;
+  } else {
+    option5 = 0;
+    option6 = 0;
+    option7 = 0;
+  }
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_weir_plugin_state_method_key_value_store_range((self).__handle, option, option1, option2, option5, option6, option7, (int32_t) (limit), backward, ptr);
+  processor_option_list_u8_t option8;
+  switch ((int32_t) *((uint8_t*) (ptr + (4*sizeof(void*))))) {
+    case 0: {
+      option8.is_some = false;
+      break;
+    }
+    case 1: {
+      option8.is_some = true;
+      option8.val = (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (5*sizeof(void*))))), (*((size_t*) (ptr + (6*sizeof(void*))))) };
+      break;
+    }
+  }
+  processor_option_list_u8_t option9;
+  switch ((int32_t) *((uint8_t*) (ptr + (11*sizeof(void*))))) {
+    case 0: {
+      option9.is_some = false;
+      break;
+    }
+    case 1: {
+      option9.is_some = true;
+      option9.val = (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (12*sizeof(void*))))), (*((size_t*) (ptr + (13*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = (weir_plugin_state_entries_t) {
+    (weir_plugin_state_column_t) (weir_plugin_types_column_t) {
+      (processor_list_u8_t) (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) },
+      (weir_plugin_types_u32s_t) (weir_plugin_types_u32s_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) },
+      (processor_option_list_u8_t) option8,
+    },
+    (weir_plugin_state_column_t) (weir_plugin_types_column_t) {
+      (processor_list_u8_t) (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (7*sizeof(void*))))), (*((size_t*) (ptr + (8*sizeof(void*))))) },
+      (weir_plugin_types_u32s_t) (weir_plugin_types_u32s_t) { (uint8_t*)(*((uint8_t **) (ptr + (9*sizeof(void*))))), (*((size_t*) (ptr + (10*sizeof(void*))))) },
+      (processor_option_list_u8_t) option9,
+    },
+  };
+}
+
+void weir_plugin_state_method_key_value_store_prefix(weir_plugin_state_borrow_key_value_store_t self, processor_list_u8_t *head, processor_list_u8_t *maybe_after, uint32_t limit, weir_plugin_state_entries_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(14*sizeof(void*))];
+  processor_option_list_u8_t after;
+  after.is_some = maybe_after != NULL;if (maybe_after) {
+    after.val = *maybe_after;
+  }
+  int32_t option;
+  uint8_t * option1;
+  size_t option2;
+  if ((after).is_some) {
+    const processor_list_u8_t *payload0 = &(after).val;
+    option = 1;
+    option1 = (uint8_t *) (*payload0).ptr;
+    option2 = (*payload0).len;
+  } else {
+    option = 0;
+    option1 = 0;
+    option2 = 0;
+  }
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_weir_plugin_state_method_key_value_store_prefix((self).__handle, (uint8_t *) (*head).ptr, (*head).len, option, option1, option2, (int32_t) (limit), ptr);
+  processor_option_list_u8_t option3;
+  switch ((int32_t) *((uint8_t*) (ptr + (4*sizeof(void*))))) {
+    case 0: {
+      option3.is_some = false;
+      break;
+    }
+    case 1: {
+      option3.is_some = true;
+      option3.val = (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (5*sizeof(void*))))), (*((size_t*) (ptr + (6*sizeof(void*))))) };
+      break;
+    }
+  }
+  processor_option_list_u8_t option4;
+  switch ((int32_t) *((uint8_t*) (ptr + (11*sizeof(void*))))) {
+    case 0: {
+      option4.is_some = false;
+      break;
+    }
+    case 1: {
+      option4.is_some = true;
+      option4.val = (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (12*sizeof(void*))))), (*((size_t*) (ptr + (13*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = (weir_plugin_state_entries_t) {
+    (weir_plugin_state_column_t) (weir_plugin_types_column_t) {
+      (processor_list_u8_t) (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) },
+      (weir_plugin_types_u32s_t) (weir_plugin_types_u32s_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) },
+      (processor_option_list_u8_t) option3,
+    },
+    (weir_plugin_state_column_t) (weir_plugin_types_column_t) {
+      (processor_list_u8_t) (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (7*sizeof(void*))))), (*((size_t*) (ptr + (8*sizeof(void*))))) },
+      (weir_plugin_types_u32s_t) (weir_plugin_types_u32s_t) { (uint8_t*)(*((uint8_t **) (ptr + (9*sizeof(void*))))), (*((size_t*) (ptr + (10*sizeof(void*))))) },
+      (processor_option_list_u8_t) option4,
+    },
+  };
+}
+
+bool weir_plugin_state_method_window_store_get(weir_plugin_state_borrow_window_store_t self, processor_list_u8_t *key, int64_t start, processor_list_u8_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(3*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_weir_plugin_state_method_window_store_get((self).__handle, (uint8_t *) (*key).ptr, (*key).len, start, ptr);
+  processor_option_list_u8_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+void weir_plugin_state_method_window_store_get_many(weir_plugin_state_borrow_window_store_t self, weir_plugin_state_column_t *keys, weir_plugin_state_s64s_t *starts, weir_plugin_state_column_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(7*sizeof(void*))];
+  int32_t option;
+  uint8_t * option1;
+  size_t option2;
+  if (((*keys).validity).is_some) {
+    const processor_list_u8_t *payload0 = &((*keys).validity).val;
+    option = 1;
+    option1 = (uint8_t *) (*payload0).ptr;
+    option2 = (*payload0).len;
+  } else {
+    option = 0;
+    option1 = 0;
+    option2 = 0;
+  }
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_weir_plugin_state_method_window_store_get_many((self).__handle, (uint8_t *) ((*keys).data).ptr, ((*keys).data).len, (uint8_t *) ((*keys).ends).ptr, ((*keys).ends).len, option, option1, option2, (uint8_t *) (*starts).ptr, (*starts).len, ptr);
+  processor_option_list_u8_t option3;
+  switch ((int32_t) *((uint8_t*) (ptr + (4*sizeof(void*))))) {
+    case 0: {
+      option3.is_some = false;
+      break;
+    }
+    case 1: {
+      option3.is_some = true;
+      option3.val = (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (5*sizeof(void*))))), (*((size_t*) (ptr + (6*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = (weir_plugin_types_column_t) {
+    (processor_list_u8_t) (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) },
+    (weir_plugin_types_u32s_t) (weir_plugin_types_u32s_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) },
+    (processor_option_list_u8_t) option3,
+  };
+}
+
+void weir_plugin_state_method_window_store_put(weir_plugin_state_borrow_window_store_t self, processor_list_u8_t *key, int64_t start, processor_list_u8_t *value) {
+  __wasm_import_weir_plugin_state_method_window_store_put((self).__handle, (uint8_t *) (*key).ptr, (*key).len, start, (uint8_t *) (*value).ptr, (*value).len);
+}
+
+void weir_plugin_state_method_window_store_put_many(weir_plugin_state_borrow_window_store_t self, weir_plugin_state_entries_t *changes, weir_plugin_state_s64s_t *starts) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(17*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  *((int32_t*)(ptr + 0)) = (self).__handle;
+  *((size_t*)(ptr + (2*sizeof(void*)))) = (((*changes).keys).data).len;
+  *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) (((*changes).keys).data).ptr;
+  *((size_t*)(ptr + (4*sizeof(void*)))) = (((*changes).keys).ends).len;
+  *((uint8_t **)(ptr + (3*sizeof(void*)))) = (uint8_t *) (((*changes).keys).ends).ptr;
+  if ((((*changes).keys).validity).is_some) {
+    const processor_list_u8_t *payload0 = &(((*changes).keys).validity).val;
+    *((int8_t*)(ptr + (5*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (7*sizeof(void*)))) = (*payload0).len;
+    *((uint8_t **)(ptr + (6*sizeof(void*)))) = (uint8_t *) (*payload0).ptr;
+  } else {
+    *((int8_t*)(ptr + (5*sizeof(void*)))) = 0;
+  }
+  *((size_t*)(ptr + (9*sizeof(void*)))) = (((*changes).values).data).len;
+  *((uint8_t **)(ptr + (8*sizeof(void*)))) = (uint8_t *) (((*changes).values).data).ptr;
+  *((size_t*)(ptr + (11*sizeof(void*)))) = (((*changes).values).ends).len;
+  *((uint8_t **)(ptr + (10*sizeof(void*)))) = (uint8_t *) (((*changes).values).ends).ptr;
+  if ((((*changes).values).validity).is_some) {
+    const processor_list_u8_t *payload2 = &(((*changes).values).validity).val;
+    *((int8_t*)(ptr + (12*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (14*sizeof(void*)))) = (*payload2).len;
+    *((uint8_t **)(ptr + (13*sizeof(void*)))) = (uint8_t *) (*payload2).ptr;
+  } else {
+    *((int8_t*)(ptr + (12*sizeof(void*)))) = 0;
+  }
+  *((size_t*)(ptr + (16*sizeof(void*)))) = (*starts).len;
+  *((uint8_t **)(ptr + (15*sizeof(void*)))) = (uint8_t *) (*starts).ptr;
+  __wasm_import_weir_plugin_state_method_window_store_put_many(ptr);
+}
+
+void weir_plugin_state_method_window_store_delete(weir_plugin_state_borrow_window_store_t self, processor_list_u8_t *key, int64_t start) {
+  __wasm_import_weir_plugin_state_method_window_store_delete((self).__handle, (uint8_t *) (*key).ptr, (*key).len, start);
+}
+
+void weir_plugin_state_method_window_store_fetch(weir_plugin_state_borrow_window_store_t self, processor_list_u8_t *key, int64_t earliest, int64_t latest, uint32_t limit, bool backward, weir_plugin_state_spans_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(18*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_weir_plugin_state_method_window_store_fetch((self).__handle, (uint8_t *) (*key).ptr, (*key).len, earliest, latest, (int32_t) (limit), backward, ptr);
+  processor_option_list_u8_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + (4*sizeof(void*))))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (5*sizeof(void*))))), (*((size_t*) (ptr + (6*sizeof(void*))))) };
+      break;
+    }
+  }
+  processor_option_list_u8_t option0;
+  switch ((int32_t) *((uint8_t*) (ptr + (15*sizeof(void*))))) {
+    case 0: {
+      option0.is_some = false;
+      break;
+    }
+    case 1: {
+      option0.is_some = true;
+      option0.val = (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (16*sizeof(void*))))), (*((size_t*) (ptr + (17*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = (weir_plugin_state_spans_t) {
+    (weir_plugin_state_column_t) (weir_plugin_types_column_t) {
+      (processor_list_u8_t) (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) },
+      (weir_plugin_types_u32s_t) (weir_plugin_types_u32s_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) },
+      (processor_option_list_u8_t) option,
+    },
+    (weir_plugin_state_s64s_t) (weir_plugin_types_s64s_t) { (uint8_t*)(*((uint8_t **) (ptr + (7*sizeof(void*))))), (*((size_t*) (ptr + (8*sizeof(void*))))) },
+    (weir_plugin_state_s64s_t) (weir_plugin_types_s64s_t) { (uint8_t*)(*((uint8_t **) (ptr + (9*sizeof(void*))))), (*((size_t*) (ptr + (10*sizeof(void*))))) },
+    (weir_plugin_state_column_t) (weir_plugin_types_column_t) {
+      (processor_list_u8_t) (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (11*sizeof(void*))))), (*((size_t*) (ptr + (12*sizeof(void*))))) },
+      (weir_plugin_types_u32s_t) (weir_plugin_types_u32s_t) { (uint8_t*)(*((uint8_t **) (ptr + (13*sizeof(void*))))), (*((size_t*) (ptr + (14*sizeof(void*))))) },
+      (processor_option_list_u8_t) option0,
+    },
+  };
+}
+
+void weir_plugin_state_method_window_store_range(weir_plugin_state_borrow_window_store_t self, processor_list_u8_t *maybe_lower, processor_list_u8_t *maybe_upper, int64_t earliest, int64_t latest, int64_t *maybe_after, uint32_t limit, weir_plugin_state_spans_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(18*sizeof(void*))];
+  processor_option_list_u8_t lower;
+  lower.is_some = maybe_lower != NULL;if (maybe_lower) {
+    lower.val = *maybe_lower;
+  }
+  processor_option_list_u8_t upper;
+  upper.is_some = maybe_upper != NULL;if (maybe_upper) {
+    upper.val = *maybe_upper;
+  }
+  processor_option_s64_t after;
+  after.is_some = maybe_after != NULL;if (maybe_after) {
+    after.val = *maybe_after;
+  }
+  int32_t option;
+  uint8_t * option1;
+  size_t option2;
+  if ((lower).is_some) {
+    const processor_list_u8_t *payload0 = &(lower).val;
+    option = 1;
+    option1 = (uint8_t *) (*payload0).ptr;
+    option2 = (*payload0).len;
+  } else {
+    option = 0;
+    option1 = 0;
+    option2 = 0;
+  }
+  int32_t option5;
+  uint8_t * option6;
+  size_t option7;
+  if ((upper).is_some) {
+    const processor_list_u8_t *payload4 = &(upper).val;
+    option5 = 1;
+    option6 = (uint8_t *) (*payload4).ptr;
+    option7 = (*payload4).len;
+  } else {
+    option5 = 0;
+    option6 = 0;
+    option7 = 0;
+  }
+  int32_t option10;
+  int64_t option11;
+  if ((after).is_some) {
+    const int64_t *payload9 = &(after).val;
+    option10 = 1;
+    option11 = *payload9;
+  } else {
+    option10 = 0;
+    option11 = 0;
+  }
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_weir_plugin_state_method_window_store_range((self).__handle, option, option1, option2, option5, option6, option7, earliest, latest, option10, option11, (int32_t) (limit), ptr);
+  processor_option_list_u8_t option12;
+  switch ((int32_t) *((uint8_t*) (ptr + (4*sizeof(void*))))) {
+    case 0: {
+      option12.is_some = false;
+      break;
+    }
+    case 1: {
+      option12.is_some = true;
+      option12.val = (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (5*sizeof(void*))))), (*((size_t*) (ptr + (6*sizeof(void*))))) };
+      break;
+    }
+  }
+  processor_option_list_u8_t option13;
+  switch ((int32_t) *((uint8_t*) (ptr + (15*sizeof(void*))))) {
+    case 0: {
+      option13.is_some = false;
+      break;
+    }
+    case 1: {
+      option13.is_some = true;
+      option13.val = (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (16*sizeof(void*))))), (*((size_t*) (ptr + (17*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = (weir_plugin_state_spans_t) {
+    (weir_plugin_state_column_t) (weir_plugin_types_column_t) {
+      (processor_list_u8_t) (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) },
+      (weir_plugin_types_u32s_t) (weir_plugin_types_u32s_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) },
+      (processor_option_list_u8_t) option12,
+    },
+    (weir_plugin_state_s64s_t) (weir_plugin_types_s64s_t) { (uint8_t*)(*((uint8_t **) (ptr + (7*sizeof(void*))))), (*((size_t*) (ptr + (8*sizeof(void*))))) },
+    (weir_plugin_state_s64s_t) (weir_plugin_types_s64s_t) { (uint8_t*)(*((uint8_t **) (ptr + (9*sizeof(void*))))), (*((size_t*) (ptr + (10*sizeof(void*))))) },
+    (weir_plugin_state_column_t) (weir_plugin_types_column_t) {
+      (processor_list_u8_t) (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (11*sizeof(void*))))), (*((size_t*) (ptr + (12*sizeof(void*))))) },
+      (weir_plugin_types_u32s_t) (weir_plugin_types_u32s_t) { (uint8_t*)(*((uint8_t **) (ptr + (13*sizeof(void*))))), (*((size_t*) (ptr + (14*sizeof(void*))))) },
+      (processor_option_list_u8_t) option13,
+    },
+  };
+}
+
+bool weir_plugin_state_method_session_store_get(weir_plugin_state_borrow_session_store_t self, processor_list_u8_t *key, int64_t start, int64_t end, processor_list_u8_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(3*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_weir_plugin_state_method_session_store_get((self).__handle, (uint8_t *) (*key).ptr, (*key).len, start, end, ptr);
+  processor_option_list_u8_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+void weir_plugin_state_method_session_store_put(weir_plugin_state_borrow_session_store_t self, processor_list_u8_t *key, int64_t start, int64_t end, processor_list_u8_t *value) {
+  __wasm_import_weir_plugin_state_method_session_store_put((self).__handle, (uint8_t *) (*key).ptr, (*key).len, start, end, (uint8_t *) (*value).ptr, (*value).len);
+}
+
+void weir_plugin_state_method_session_store_put_many(weir_plugin_state_borrow_session_store_t self, weir_plugin_state_spans_t *changes) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(19*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  *((int32_t*)(ptr + 0)) = (self).__handle;
+  *((size_t*)(ptr + (2*sizeof(void*)))) = (((*changes).keys).data).len;
+  *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) (((*changes).keys).data).ptr;
+  *((size_t*)(ptr + (4*sizeof(void*)))) = (((*changes).keys).ends).len;
+  *((uint8_t **)(ptr + (3*sizeof(void*)))) = (uint8_t *) (((*changes).keys).ends).ptr;
+  if ((((*changes).keys).validity).is_some) {
+    const processor_list_u8_t *payload0 = &(((*changes).keys).validity).val;
+    *((int8_t*)(ptr + (5*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (7*sizeof(void*)))) = (*payload0).len;
+    *((uint8_t **)(ptr + (6*sizeof(void*)))) = (uint8_t *) (*payload0).ptr;
+  } else {
+    *((int8_t*)(ptr + (5*sizeof(void*)))) = 0;
+  }
+  *((size_t*)(ptr + (9*sizeof(void*)))) = ((*changes).starts).len;
+  *((uint8_t **)(ptr + (8*sizeof(void*)))) = (uint8_t *) ((*changes).starts).ptr;
+  *((size_t*)(ptr + (11*sizeof(void*)))) = ((*changes).ends).len;
+  *((uint8_t **)(ptr + (10*sizeof(void*)))) = (uint8_t *) ((*changes).ends).ptr;
+  *((size_t*)(ptr + (13*sizeof(void*)))) = (((*changes).values).data).len;
+  *((uint8_t **)(ptr + (12*sizeof(void*)))) = (uint8_t *) (((*changes).values).data).ptr;
+  *((size_t*)(ptr + (15*sizeof(void*)))) = (((*changes).values).ends).len;
+  *((uint8_t **)(ptr + (14*sizeof(void*)))) = (uint8_t *) (((*changes).values).ends).ptr;
+  if ((((*changes).values).validity).is_some) {
+    const processor_list_u8_t *payload2 = &(((*changes).values).validity).val;
+    *((int8_t*)(ptr + (16*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (18*sizeof(void*)))) = (*payload2).len;
+    *((uint8_t **)(ptr + (17*sizeof(void*)))) = (uint8_t *) (*payload2).ptr;
+  } else {
+    *((int8_t*)(ptr + (16*sizeof(void*)))) = 0;
+  }
+  __wasm_import_weir_plugin_state_method_session_store_put_many(ptr);
+}
+
+void weir_plugin_state_method_session_store_delete(weir_plugin_state_borrow_session_store_t self, processor_list_u8_t *key, int64_t start, int64_t end) {
+  __wasm_import_weir_plugin_state_method_session_store_delete((self).__handle, (uint8_t *) (*key).ptr, (*key).len, start, end);
+}
+
+void weir_plugin_state_method_session_store_fetch(weir_plugin_state_borrow_session_store_t self, processor_list_u8_t *key, int64_t earliest_end, int64_t latest_start, processor_tuple2_s64_s64_t *maybe_after, uint32_t limit, bool backward, weir_plugin_state_spans_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(18*sizeof(void*))];
+  processor_option_tuple2_s64_s64_t after;
+  after.is_some = maybe_after != NULL;if (maybe_after) {
+    after.val = *maybe_after;
+  }
+  int32_t option;
+  int64_t option1;
+  int64_t option2;
+  if ((after).is_some) {
+    const processor_tuple2_s64_s64_t *payload0 = &(after).val;
+    option = 1;
+    option1 = (*payload0).f0;
+    option2 = (*payload0).f1;
+  } else {
+    option = 0;
+    option1 = 0;
+    option2 = 0;
+  }
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_weir_plugin_state_method_session_store_fetch((self).__handle, (uint8_t *) (*key).ptr, (*key).len, earliest_end, latest_start, option, option1, option2, (int32_t) (limit), backward, ptr);
+  processor_option_list_u8_t option3;
+  switch ((int32_t) *((uint8_t*) (ptr + (4*sizeof(void*))))) {
+    case 0: {
+      option3.is_some = false;
+      break;
+    }
+    case 1: {
+      option3.is_some = true;
+      option3.val = (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (5*sizeof(void*))))), (*((size_t*) (ptr + (6*sizeof(void*))))) };
+      break;
+    }
+  }
+  processor_option_list_u8_t option4;
+  switch ((int32_t) *((uint8_t*) (ptr + (15*sizeof(void*))))) {
+    case 0: {
+      option4.is_some = false;
+      break;
+    }
+    case 1: {
+      option4.is_some = true;
+      option4.val = (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (16*sizeof(void*))))), (*((size_t*) (ptr + (17*sizeof(void*))))) };
+      break;
+    }
+  }
+  *ret = (weir_plugin_state_spans_t) {
+    (weir_plugin_state_column_t) (weir_plugin_types_column_t) {
+      (processor_list_u8_t) (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) },
+      (weir_plugin_types_u32s_t) (weir_plugin_types_u32s_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) },
+      (processor_option_list_u8_t) option3,
+    },
+    (weir_plugin_state_s64s_t) (weir_plugin_types_s64s_t) { (uint8_t*)(*((uint8_t **) (ptr + (7*sizeof(void*))))), (*((size_t*) (ptr + (8*sizeof(void*))))) },
+    (weir_plugin_state_s64s_t) (weir_plugin_types_s64s_t) { (uint8_t*)(*((uint8_t **) (ptr + (9*sizeof(void*))))), (*((size_t*) (ptr + (10*sizeof(void*))))) },
+    (weir_plugin_state_column_t) (weir_plugin_types_column_t) {
+      (processor_list_u8_t) (processor_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + (11*sizeof(void*))))), (*((size_t*) (ptr + (12*sizeof(void*))))) },
+      (weir_plugin_types_u32s_t) (weir_plugin_types_u32s_t) { (uint8_t*)(*((uint8_t **) (ptr + (13*sizeof(void*))))), (*((size_t*) (ptr + (14*sizeof(void*))))) },
+      (processor_option_list_u8_t) option4,
+    },
+  };
+}
+
+weir_plugin_state_own_key_value_store_t weir_plugin_state_open_key_value(processor_string_t *name) {
+  int32_t ret = __wasm_import_weir_plugin_state_open_key_value((uint8_t *) (*name).ptr, (*name).len);
+  return (weir_plugin_state_own_key_value_store_t) { ret };
+}
+
+weir_plugin_state_own_window_store_t weir_plugin_state_open_window(processor_string_t *name) {
+  int32_t ret = __wasm_import_weir_plugin_state_open_window((uint8_t *) (*name).ptr, (*name).len);
+  return (weir_plugin_state_own_window_store_t) { ret };
+}
+
+weir_plugin_state_own_session_store_t weir_plugin_state_open_session(processor_string_t *name) {
+  int32_t ret = __wasm_import_weir_plugin_state_open_session((uint8_t *) (*name).ptr, (*name).len);
+  return (weir_plugin_state_own_session_store_t) { ret };
+}
+
+uint32_t weir_plugin_state_mark(void) {
+  int32_t ret = __wasm_import_weir_plugin_state_mark();
+  return (uint32_t) (ret);
+}
+
+void weir_plugin_state_undo(uint32_t mark) {
+  __wasm_import_weir_plugin_state_undo((int32_t) (mark));
+}
+
+void weir_plugin_timers_schedule(uint32_t row, processor_list_u8_t *name, int64_t at) {
+  __wasm_import_weir_plugin_timers_schedule((int32_t) (row), (uint8_t *) (*name).ptr, (*name).len, at);
+}
+
+void weir_plugin_timers_schedule_after(uint32_t row, processor_list_u8_t *name, uint64_t delay_ms) {
+  __wasm_import_weir_plugin_timers_schedule_after((int32_t) (row), (uint8_t *) (*name).ptr, (*name).len, (int64_t) (delay_ms));
+}
+
+void weir_plugin_timers_cancel(processor_list_u8_t *name) {
+  __wasm_import_weir_plugin_timers_cancel((uint8_t *) (*name).ptr, (*name).len);
+}
 
 void weir_plugin_context_row_sources(weir_plugin_context_sources_t *ret) {
   __attribute__((__aligned__(sizeof(void*))))
@@ -644,6 +1706,30 @@ void weir_plugin_context_row_headers(weir_plugin_context_headers_t *ret) {
   };
 }
 
+bool weir_plugin_context_row_windows(weir_plugin_context_windows_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(5*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_weir_plugin_context_row_windows(ptr);
+  weir_plugin_context_option_windows_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (weir_plugin_context_windows_t) {
+        (weir_plugin_context_s64s_t) (weir_plugin_types_s64s_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (weir_plugin_context_s64s_t) (weir_plugin_types_s64s_t) { (uint8_t*)(*((uint8_t **) (ptr + (3*sizeof(void*))))), (*((size_t*) (ptr + (4*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
 void weir_plugin_context_stream_times(weir_plugin_context_s64s_t *ret) {
   __attribute__((__aligned__(sizeof(void*))))
   uint8_t ret_area[(2*sizeof(void*))];
@@ -699,6 +1785,18 @@ void weir_plugin_manifest_input(processor_string_t *key_format, processor_string
 
 void weir_plugin_manifest_port(processor_string_t *name, processor_string_t *key_format, processor_string_t *value_format) {
   __wasm_import_weir_plugin_manifest_port((uint8_t *) (*name).ptr, (*name).len, (uint8_t *) (*key_format).ptr, (*key_format).len, (uint8_t *) (*value_format).ptr, (*value_format).len);
+}
+
+void weir_plugin_manifest_store(processor_string_t *name, processor_string_t *kind, processor_string_t *key_format, processor_string_t *value_format) {
+  __wasm_import_weir_plugin_manifest_store((uint8_t *) (*name).ptr, (*name).len, (uint8_t *) (*kind).ptr, (*kind).len, (uint8_t *) (*key_format).ptr, (*key_format).len, (uint8_t *) (*value_format).ptr, (*value_format).len);
+}
+
+void weir_plugin_manifest_timers(void) {
+  __wasm_import_weir_plugin_manifest_timers();
+}
+
+void weir_plugin_manifest_aggregates(bool merges, bool removes) {
+  __wasm_import_weir_plugin_manifest_aggregates(merges, removes);
 }
 
 bool weir_plugin_config_get(processor_string_t *pointer, processor_string_t *ret) {
@@ -775,7 +1873,7 @@ void weir_plugin_metrics_observe(processor_string_t *name, double value) {
   __wasm_import_weir_plugin_metrics_observe((uint8_t *) (*name).ptr, (*name).len, value);
 }
 
-__attribute__((__export_name__("weir:plugin/processing@0.1.0#[method]processor.process")))
+__attribute__((__export_name__("weir:plugin/processing@0.1.1#[method]processor.process")))
 uint8_t * __wasm_export_exports_weir_plugin_processing_method_processor_process(uint8_t * arg) {
   weir_plugin_types_option_column_t option0;
   switch ((int32_t) *((uint8_t*) (arg + (2*sizeof(void*))))) {
@@ -955,7 +2053,7 @@ uint8_t * __wasm_export_exports_weir_plugin_processing_method_processor_process(
   return ptr;
 }
 
-__attribute__((__export_name__("weir:plugin/processing@0.1.0#create")))
+__attribute__((__export_name__("weir:plugin/processing@0.1.1#create")))
 uint8_t * __wasm_export_exports_weir_plugin_processing_create(uint8_t * arg, size_t arg0) {
   processor_string_t arg1 = (processor_string_t) { (uint8_t*)(arg), (arg0) };
   exports_weir_plugin_processing_result_own_processor_list_problem_t ret;
@@ -980,7 +2078,127 @@ uint8_t * __wasm_export_exports_weir_plugin_processing_create(uint8_t * arg, siz
   return ptr;
 }
 
-__attribute__((__export_name__("weir:plugin/description@0.1.0#describe")))
+__attribute__((__export_name__("weir:plugin/timing@0.1.1#on-timers")))
+uint8_t * __wasm_export_exports_weir_plugin_timing_on_timers(int32_t arg, uint8_t * arg0, size_t arg1, uint8_t * arg2, size_t arg3, int32_t arg4, uint8_t * arg5, size_t arg6, int64_t arg7) {
+  processor_option_list_u8_t option;
+  switch (arg4) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (processor_list_u8_t) { (uint8_t*)(arg5), (arg6) };
+      break;
+    }
+  }
+  exports_weir_plugin_timing_column_t arg8 = (weir_plugin_types_column_t) {
+    (processor_list_u8_t) (processor_list_u8_t) { (uint8_t*)(arg0), (arg1) },
+    (weir_plugin_types_u32s_t) (weir_plugin_types_u32s_t) { (uint8_t*)(arg2), (arg3) },
+    (processor_option_list_u8_t) option,
+  };
+  exports_weir_plugin_timing_output_t ret;
+  exports_weir_plugin_timing_on_timers(((exports_weir_plugin_processing_processor_t*) arg), &arg8, arg7, &ret);
+  uint8_t *ptr = (uint8_t *) &RET_AREA;
+  *((size_t*)(ptr + sizeof(void*))) = ((ret).rows).len;
+  *((uint8_t **)(ptr + 0)) = (uint8_t *) ((ret).rows).ptr;
+  if (((ret).ports).is_some) {
+    const weir_plugin_types_u32s_t *payload9 = &((ret).ports).val;
+    *((int8_t*)(ptr + (2*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (4*sizeof(void*)))) = (*payload9).len;
+    *((uint8_t **)(ptr + (3*sizeof(void*)))) = (uint8_t *) (*payload9).ptr;
+  } else {
+    *((int8_t*)(ptr + (2*sizeof(void*)))) = 0;
+  }
+  if (((ret).keys).is_some) {
+    const weir_plugin_types_column_t *payload11 = &((ret).keys).val;
+    *((int8_t*)(ptr + (5*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (7*sizeof(void*)))) = ((*payload11).data).len;
+    *((uint8_t **)(ptr + (6*sizeof(void*)))) = (uint8_t *) ((*payload11).data).ptr;
+    *((size_t*)(ptr + (9*sizeof(void*)))) = ((*payload11).ends).len;
+    *((uint8_t **)(ptr + (8*sizeof(void*)))) = (uint8_t *) ((*payload11).ends).ptr;
+    if (((*payload11).validity).is_some) {
+      const processor_list_u8_t *payload13 = &((*payload11).validity).val;
+      *((int8_t*)(ptr + (10*sizeof(void*)))) = 1;
+      *((size_t*)(ptr + (12*sizeof(void*)))) = (*payload13).len;
+      *((uint8_t **)(ptr + (11*sizeof(void*)))) = (uint8_t *) (*payload13).ptr;
+    } else {
+      *((int8_t*)(ptr + (10*sizeof(void*)))) = 0;
+    }
+  } else {
+    *((int8_t*)(ptr + (5*sizeof(void*)))) = 0;
+  }
+  if (((ret).values).is_some) {
+    const weir_plugin_types_column_t *payload15 = &((ret).values).val;
+    *((int8_t*)(ptr + (13*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (15*sizeof(void*)))) = ((*payload15).data).len;
+    *((uint8_t **)(ptr + (14*sizeof(void*)))) = (uint8_t *) ((*payload15).data).ptr;
+    *((size_t*)(ptr + (17*sizeof(void*)))) = ((*payload15).ends).len;
+    *((uint8_t **)(ptr + (16*sizeof(void*)))) = (uint8_t *) ((*payload15).ends).ptr;
+    if (((*payload15).validity).is_some) {
+      const processor_list_u8_t *payload17 = &((*payload15).validity).val;
+      *((int8_t*)(ptr + (18*sizeof(void*)))) = 1;
+      *((size_t*)(ptr + (20*sizeof(void*)))) = (*payload17).len;
+      *((uint8_t **)(ptr + (19*sizeof(void*)))) = (uint8_t *) (*payload17).ptr;
+    } else {
+      *((int8_t*)(ptr + (18*sizeof(void*)))) = 0;
+    }
+  } else {
+    *((int8_t*)(ptr + (13*sizeof(void*)))) = 0;
+  }
+  if (((ret).timestamps).is_some) {
+    const weir_plugin_types_s64s_t *payload19 = &((ret).timestamps).val;
+    *((int8_t*)(ptr + (21*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (23*sizeof(void*)))) = (*payload19).len;
+    *((uint8_t **)(ptr + (22*sizeof(void*)))) = (uint8_t *) (*payload19).ptr;
+  } else {
+    *((int8_t*)(ptr + (21*sizeof(void*)))) = 0;
+  }
+  if (((ret).headers).is_some) {
+    const weir_plugin_types_headers_t *payload21 = &((ret).headers).val;
+    *((int8_t*)(ptr + (24*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (26*sizeof(void*)))) = ((*payload21).row_ends).len;
+    *((uint8_t **)(ptr + (25*sizeof(void*)))) = (uint8_t *) ((*payload21).row_ends).ptr;
+    *((size_t*)(ptr + (28*sizeof(void*)))) = (((*payload21).names).data).len;
+    *((uint8_t **)(ptr + (27*sizeof(void*)))) = (uint8_t *) (((*payload21).names).data).ptr;
+    *((size_t*)(ptr + (30*sizeof(void*)))) = (((*payload21).names).ends).len;
+    *((uint8_t **)(ptr + (29*sizeof(void*)))) = (uint8_t *) (((*payload21).names).ends).ptr;
+    if ((((*payload21).names).validity).is_some) {
+      const processor_list_u8_t *payload23 = &(((*payload21).names).validity).val;
+      *((int8_t*)(ptr + (31*sizeof(void*)))) = 1;
+      *((size_t*)(ptr + (33*sizeof(void*)))) = (*payload23).len;
+      *((uint8_t **)(ptr + (32*sizeof(void*)))) = (uint8_t *) (*payload23).ptr;
+    } else {
+      *((int8_t*)(ptr + (31*sizeof(void*)))) = 0;
+    }
+    *((size_t*)(ptr + (35*sizeof(void*)))) = (((*payload21).values).data).len;
+    *((uint8_t **)(ptr + (34*sizeof(void*)))) = (uint8_t *) (((*payload21).values).data).ptr;
+    *((size_t*)(ptr + (37*sizeof(void*)))) = (((*payload21).values).ends).len;
+    *((uint8_t **)(ptr + (36*sizeof(void*)))) = (uint8_t *) (((*payload21).values).ends).ptr;
+    if ((((*payload21).values).validity).is_some) {
+      const processor_list_u8_t *payload25 = &(((*payload21).values).validity).val;
+      *((int8_t*)(ptr + (38*sizeof(void*)))) = 1;
+      *((size_t*)(ptr + (40*sizeof(void*)))) = (*payload25).len;
+      *((uint8_t **)(ptr + (39*sizeof(void*)))) = (uint8_t *) (*payload25).ptr;
+    } else {
+      *((int8_t*)(ptr + (38*sizeof(void*)))) = 0;
+    }
+  } else {
+    *((int8_t*)(ptr + (24*sizeof(void*)))) = 0;
+  }
+  *((size_t*)(ptr + (42*sizeof(void*)))) = ((ret).rejects).len;
+  *((uint8_t **)(ptr + (41*sizeof(void*)))) = (uint8_t *) ((ret).rejects).ptr;
+  if (((ret).taken).is_some) {
+    const uint32_t *payload27 = &((ret).taken).val;
+    *((int8_t*)(ptr + (43*sizeof(void*)))) = 1;
+    *((int32_t*)(ptr + (4+43*sizeof(void*)))) = (int32_t) (*payload27);
+  } else {
+    *((int8_t*)(ptr + (43*sizeof(void*)))) = 0;
+  }
+  return ptr;
+}
+
+__attribute__((__export_name__("weir:plugin/description@0.1.1#describe")))
 void __wasm_export_exports_weir_plugin_description_describe(void) {
   exports_weir_plugin_description_describe();
 }

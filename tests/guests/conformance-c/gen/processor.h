@@ -119,6 +119,63 @@ typedef struct weir_plugin_types_problem_t {
   processor_string_t   message;
 } weir_plugin_types_problem_t;
 
+typedef weir_plugin_types_column_t weir_plugin_state_column_t;
+
+typedef weir_plugin_types_s64s_t weir_plugin_state_s64s_t;
+
+typedef struct weir_plugin_state_entries_t {
+  weir_plugin_state_column_t   keys;
+  // Written: null deletes.
+  weir_plugin_state_column_t   values;
+} weir_plugin_state_entries_t;
+
+// Entries of a time: a window's start and end (a window store knows no ends and gives the starts again), or a session's.
+typedef struct weir_plugin_state_spans_t {
+  weir_plugin_state_column_t   keys;
+  weir_plugin_state_s64s_t   starts;
+  weir_plugin_state_s64s_t   ends;
+  weir_plugin_state_column_t   values;
+} weir_plugin_state_spans_t;
+
+typedef struct weir_plugin_state_own_key_value_store_t {
+  int32_t __handle;
+} weir_plugin_state_own_key_value_store_t;
+
+typedef struct weir_plugin_state_borrow_key_value_store_t {
+  int32_t __handle;
+} weir_plugin_state_borrow_key_value_store_t;
+
+typedef struct weir_plugin_state_own_window_store_t {
+  int32_t __handle;
+} weir_plugin_state_own_window_store_t;
+
+typedef struct weir_plugin_state_borrow_window_store_t {
+  int32_t __handle;
+} weir_plugin_state_borrow_window_store_t;
+
+typedef struct weir_plugin_state_own_session_store_t {
+  int32_t __handle;
+} weir_plugin_state_own_session_store_t;
+
+typedef struct weir_plugin_state_borrow_session_store_t {
+  int32_t __handle;
+} weir_plugin_state_borrow_session_store_t;
+
+typedef struct {
+  bool is_some;
+  int64_t val;
+} processor_option_s64_t;
+
+typedef struct {
+  int64_t f0;
+  int64_t f1;
+} processor_tuple2_s64_s64_t;
+
+typedef struct {
+  bool is_some;
+  processor_tuple2_s64_s64_t val;
+} processor_option_tuple2_s64_s64_t;
+
 typedef weir_plugin_types_headers_t weir_plugin_context_headers_t;
 
 typedef weir_plugin_types_u32s_t weir_plugin_context_u32s_t;
@@ -137,6 +194,17 @@ typedef struct weir_plugin_context_sources_t {
   weir_plugin_context_u32s_t   partitions;
   weir_plugin_context_s64s_t   offsets;
 } weir_plugin_context_sources_t;
+
+// The window of each row, in milliseconds since 1970 UTC.
+typedef struct weir_plugin_context_windows_t {
+  weir_plugin_context_s64s_t   starts;
+  weir_plugin_context_s64s_t   ends;
+} weir_plugin_context_windows_t;
+
+typedef struct {
+  bool is_some;
+  weir_plugin_context_windows_t val;
+} weir_plugin_context_option_windows_t;
 
 typedef struct {
   bool is_some;
@@ -178,9 +246,61 @@ typedef struct {
   } val;
 } exports_weir_plugin_processing_result_own_processor_list_problem_t;
 
-// Imported Functions from `weir:plugin/context@0.1.0`
+typedef weir_plugin_types_column_t exports_weir_plugin_timing_column_t;
+
+typedef weir_plugin_types_output_t exports_weir_plugin_timing_output_t;
+
+typedef exports_weir_plugin_processing_borrow_processor_t exports_weir_plugin_timing_borrow_processor_t;
+
+// Imported Functions from `weir:plugin/state@0.1.1`
+extern bool weir_plugin_state_method_key_value_store_get(weir_plugin_state_borrow_key_value_store_t self, processor_list_u8_t *key, processor_list_u8_t *ret);
+// A cell per key; null: there is none.
+extern void weir_plugin_state_method_key_value_store_get_many(weir_plugin_state_borrow_key_value_store_t self, weir_plugin_state_column_t *keys, weir_plugin_state_column_t *ret);
+extern void weir_plugin_state_method_key_value_store_put(weir_plugin_state_borrow_key_value_store_t self, processor_list_u8_t *key, processor_list_u8_t *value);
+extern void weir_plugin_state_method_key_value_store_put_many(weir_plugin_state_borrow_key_value_store_t self, weir_plugin_state_entries_t *changes);
+extern void weir_plugin_state_method_key_value_store_delete(weir_plugin_state_borrow_key_value_store_t self, processor_list_u8_t *key);
+// The next page: from the last key and a zero byte, or, backward, up to the last key.
+extern void weir_plugin_state_method_key_value_store_range(weir_plugin_state_borrow_key_value_store_t self, processor_list_u8_t *maybe_lower, processor_list_u8_t *maybe_upper, uint32_t limit, bool backward, weir_plugin_state_entries_t *ret);
+// The keys that begin with `head`, after the key `after`.
+extern void weir_plugin_state_method_key_value_store_prefix(weir_plugin_state_borrow_key_value_store_t self, processor_list_u8_t *head, processor_list_u8_t *maybe_after, uint32_t limit, weir_plugin_state_entries_t *ret);
+extern bool weir_plugin_state_method_window_store_get(weir_plugin_state_borrow_window_store_t self, processor_list_u8_t *key, int64_t start, processor_list_u8_t *ret);
+extern void weir_plugin_state_method_window_store_get_many(weir_plugin_state_borrow_window_store_t self, weir_plugin_state_column_t *keys, weir_plugin_state_s64s_t *starts, weir_plugin_state_column_t *ret);
+extern void weir_plugin_state_method_window_store_put(weir_plugin_state_borrow_window_store_t self, processor_list_u8_t *key, int64_t start, processor_list_u8_t *value);
+extern void weir_plugin_state_method_window_store_put_many(weir_plugin_state_borrow_window_store_t self, weir_plugin_state_entries_t *changes, weir_plugin_state_s64s_t *starts);
+extern void weir_plugin_state_method_window_store_delete(weir_plugin_state_borrow_window_store_t self, processor_list_u8_t *key, int64_t start);
+// The windows of a key that start from `earliest` to `latest`.
+extern void weir_plugin_state_method_window_store_fetch(weir_plugin_state_borrow_window_store_t self, processor_list_u8_t *key, int64_t earliest, int64_t latest, uint32_t limit, bool backward, weir_plugin_state_spans_t *ret);
+// The windows of all keys in the range, by key, then start. `after`: those of the key `lower` start later than this,
+// for the next page.
+extern void weir_plugin_state_method_window_store_range(weir_plugin_state_borrow_window_store_t self, processor_list_u8_t *maybe_lower, processor_list_u8_t *maybe_upper, int64_t earliest, int64_t latest, int64_t *maybe_after, uint32_t limit, weir_plugin_state_spans_t *ret);
+extern bool weir_plugin_state_method_session_store_get(weir_plugin_state_borrow_session_store_t self, processor_list_u8_t *key, int64_t start, int64_t end, processor_list_u8_t *ret);
+extern void weir_plugin_state_method_session_store_put(weir_plugin_state_borrow_session_store_t self, processor_list_u8_t *key, int64_t start, int64_t end, processor_list_u8_t *value);
+extern void weir_plugin_state_method_session_store_put_many(weir_plugin_state_borrow_session_store_t self, weir_plugin_state_spans_t *changes);
+extern void weir_plugin_state_method_session_store_delete(weir_plugin_state_borrow_session_store_t self, processor_list_u8_t *key, int64_t start, int64_t end);
+// The sessions of a key that end at `earliest-end` or later and start at `latest-start` or before, by start, then end.
+// `after`: start and end of the last one of the page before.
+extern void weir_plugin_state_method_session_store_fetch(weir_plugin_state_borrow_session_store_t self, processor_list_u8_t *key, int64_t earliest_end, int64_t latest_start, processor_tuple2_s64_s64_t *maybe_after, uint32_t limit, bool backward, weir_plugin_state_spans_t *ret);
+extern weir_plugin_state_own_key_value_store_t weir_plugin_state_open_key_value(processor_string_t *name);
+extern weir_plugin_state_own_window_store_t weir_plugin_state_open_window(processor_string_t *name);
+extern weir_plugin_state_own_session_store_t weir_plugin_state_open_session(processor_string_t *name);
+// A point of this call to go back to.
+extern uint32_t weir_plugin_state_mark(void);
+// Takes back all writes and timers of this call since that mark.
+extern void weir_plugin_state_undo(uint32_t mark);
+
+// Imported Functions from `weir:plugin/timers@0.1.1`
+// Due when stream time reaches `at`, in milliseconds since 1970 UTC.
+extern void weir_plugin_timers_schedule(uint32_t row, processor_list_u8_t *name, int64_t at);
+// Due by the host's clock, so not repeatable.
+extern void weir_plugin_timers_schedule_after(uint32_t row, processor_list_u8_t *name, uint64_t delay_ms);
+// Nothing happens where there is no such timer.
+extern void weir_plugin_timers_cancel(processor_list_u8_t *name);
+
+// Imported Functions from `weir:plugin/context@0.1.1`
 extern void weir_plugin_context_row_sources(weir_plugin_context_sources_t *ret);
 extern void weir_plugin_context_row_headers(weir_plugin_context_headers_t *ret);
+// None: no window was made of these rows. Windows come from aggregate nodes.
+extern bool weir_plugin_context_row_windows(weir_plugin_context_windows_t *ret);
 // Stream time with row i taken in, in milliseconds since 1970 UTC: the only clock.
 extern void weir_plugin_context_stream_times(weir_plugin_context_s64s_t *ret);
 // `size` bytes seeded by the row's coordinates and the node: the same at every execution.
@@ -189,7 +309,7 @@ extern void weir_plugin_context_application(processor_string_t *ret);
 extern void weir_plugin_context_node(processor_string_t *ret);
 extern uint32_t weir_plugin_context_partition(void);
 
-// Imported Functions from `weir:plugin/manifest@0.1.0`
+// Imported Functions from `weir:plugin/manifest@0.1.1`
 extern void weir_plugin_manifest_about(processor_string_t *name, processor_string_t *version, processor_string_t *sdk);
 // A JSON Schema of the configuration.
 extern void weir_plugin_manifest_config_schema(processor_string_t *json_schema);
@@ -199,28 +319,37 @@ extern void weir_plugin_manifest_reads(bool keys, bool values, bool timestamps);
 extern void weir_plugin_manifest_input(processor_string_t *key_format, processor_string_t *value_format);
 // An output port, numbered in call order; without a call there is one, `out`.
 extern void weir_plugin_manifest_port(processor_string_t *name, processor_string_t *key_format, processor_string_t *value_format);
+// A store that `create` opens. Kinds are open strings: key-value, window, session.
+extern void weir_plugin_manifest_store(processor_string_t *name, processor_string_t *kind, processor_string_t *key_format, processor_string_t *value_format);
+// It sets timers, and exports `timing`.
+extern void weir_plugin_manifest_timers(void);
+// Of an aggregator: whether it merges the accumulators of sessions, and whether it can take rows out again.
+extern void weir_plugin_manifest_aggregates(bool merges, bool removes);
 
-// Imported Functions from `weir:plugin/config@0.1.0`
+// Imported Functions from `weir:plugin/config@0.1.1`
 // One value by JSON pointer: a string as it is, anything else as JSON text. None: there is no such value.
 extern bool weir_plugin_config_get(processor_string_t *pointer, processor_string_t *ret);
 
-// Imported Functions from `weir:plugin/logging@0.1.0`
+// Imported Functions from `weir:plugin/logging@0.1.1`
 extern bool weir_plugin_logging_enabled(weir_plugin_logging_level_t at);
 // row: the row of the batch that the line is about; the host adds its coordinates.
 extern void weir_plugin_logging_log(weir_plugin_logging_level_t at, uint32_t *maybe_row, processor_string_t *message);
 // Last words before a trap: without WASI a panic's text would be lost. Bisection starts at the row named.
 extern void weir_plugin_logging_fault(uint32_t *maybe_row, processor_string_t *message, processor_string_t *trace);
 
-// Imported Functions from `weir:plugin/metrics@0.1.0`
+// Imported Functions from `weir:plugin/metrics@0.1.1`
 extern void weir_plugin_metrics_count(processor_string_t *name, uint64_t by);
 extern void weir_plugin_metrics_gauge(processor_string_t *name, double value);
 extern void weir_plugin_metrics_observe(processor_string_t *name, double value);
 
-// Exported Functions from `weir:plugin/processing@0.1.0`
+// Exported Functions from `weir:plugin/processing@0.1.1`
 void exports_weir_plugin_processing_method_processor_process(exports_weir_plugin_processing_borrow_processor_t self, exports_weir_plugin_processing_batch_t *rows, exports_weir_plugin_processing_output_t *ret);
 bool exports_weir_plugin_processing_create(processor_string_t *config, exports_weir_plugin_processing_own_processor_t *ret, exports_weir_plugin_processing_list_problem_t *err);
 
-// Exported Functions from `weir:plugin/description@0.1.0`
+// Exported Functions from `weir:plugin/timing@0.1.1`
+void exports_weir_plugin_timing_on_timers(exports_weir_plugin_timing_borrow_processor_t instance, exports_weir_plugin_timing_column_t *names, int64_t at, exports_weir_plugin_timing_output_t *ret);
+
+// Exported Functions from `weir:plugin/description@0.1.1`
 void exports_weir_plugin_description_describe(void);
 
 // Helper Functions
@@ -257,6 +386,36 @@ void weir_plugin_types_output_free(weir_plugin_types_output_t *ptr);
 
 void weir_plugin_types_problem_free(weir_plugin_types_problem_t *ptr);
 
+void weir_plugin_state_column_free(weir_plugin_state_column_t *ptr);
+
+void weir_plugin_state_s64s_free(weir_plugin_state_s64s_t *ptr);
+
+void weir_plugin_state_entries_free(weir_plugin_state_entries_t *ptr);
+
+void weir_plugin_state_spans_free(weir_plugin_state_spans_t *ptr);
+
+extern void weir_plugin_state_key_value_store_drop_own(weir_plugin_state_own_key_value_store_t handle);
+
+extern void weir_plugin_state_key_value_store_drop_borrow(weir_plugin_state_borrow_key_value_store_t handle);
+
+extern weir_plugin_state_borrow_key_value_store_t weir_plugin_state_borrow_key_value_store(weir_plugin_state_own_key_value_store_t handle);
+
+extern void weir_plugin_state_window_store_drop_own(weir_plugin_state_own_window_store_t handle);
+
+extern void weir_plugin_state_window_store_drop_borrow(weir_plugin_state_borrow_window_store_t handle);
+
+extern weir_plugin_state_borrow_window_store_t weir_plugin_state_borrow_window_store(weir_plugin_state_own_window_store_t handle);
+
+extern void weir_plugin_state_session_store_drop_own(weir_plugin_state_own_session_store_t handle);
+
+extern void weir_plugin_state_session_store_drop_borrow(weir_plugin_state_borrow_session_store_t handle);
+
+extern weir_plugin_state_borrow_session_store_t weir_plugin_state_borrow_session_store(weir_plugin_state_own_session_store_t handle);
+
+void processor_option_s64_free(processor_option_s64_t *ptr);
+
+void processor_option_tuple2_s64_s64_free(processor_option_tuple2_s64_s64_t *ptr);
+
 void weir_plugin_context_headers_free(weir_plugin_context_headers_t *ptr);
 
 void weir_plugin_context_u32s_free(weir_plugin_context_u32s_t *ptr);
@@ -266,6 +425,10 @@ void weir_plugin_context_s64s_free(weir_plugin_context_s64s_t *ptr);
 void processor_list_string_free(processor_list_string_t *ptr);
 
 void weir_plugin_context_sources_free(weir_plugin_context_sources_t *ptr);
+
+void weir_plugin_context_windows_free(weir_plugin_context_windows_t *ptr);
+
+void weir_plugin_context_option_windows_free(weir_plugin_context_option_windows_t *ptr);
 
 void processor_option_string_free(processor_option_string_t *ptr);
 
@@ -284,6 +447,10 @@ void exports_weir_plugin_processing_processor_destructor(exports_weir_plugin_pro
 void exports_weir_plugin_processing_list_problem_free(exports_weir_plugin_processing_list_problem_t *ptr);
 
 void exports_weir_plugin_processing_result_own_processor_list_problem_free(exports_weir_plugin_processing_result_own_processor_list_problem_t *ptr);
+
+void exports_weir_plugin_timing_column_free(exports_weir_plugin_timing_column_t *ptr);
+
+void exports_weir_plugin_timing_output_free(exports_weir_plugin_timing_output_t *ptr);
 
 // Sets the string `ret` to reference the input string `s` without copying it
 void processor_string_set(processor_string_t *ret, const char*s);

@@ -1,11 +1,15 @@
 //! Does what each record's value commands; `tests/conformance/cases.json` says what must come of it. The same in C and Python.
 
+mod stores;
+
 use std::fmt::Write;
 
 use serde::de::IgnoredAny;
 use weir::prelude::*;
 
-#[weir::processor(ports(out, other, third))]
+use crate::stores::Stores;
+
+#[weir::processor(ports(out, other, third), on_timer = fired)]
 fn conformance(
     value: Option<Str>,
     key: Key<Option<Str>>,
@@ -14,8 +18,13 @@ fn conformance(
     context: &Context,
     // Any will do: the command `config` looks into it by name.
     _config: &Config<IgnoredAny>,
+    kv: &mut KeyValue<Str<'static>, Str<'static>>,
+    win: &mut WindowStore<Str<'static>, Str<'static>>,
+    ses: &mut SessionStore<Str<'static>, Str<'static>>,
+    timers: &mut Timers,
     out: &mut Out<Records>,
 ) -> Result<(), Reject> {
+    let mut stores = Stores { kv, win, ses, timers };
     let Some(Str(value)) = value else { return out.emit(Null) };
     let (command, rest) = value.split_once(' ').unwrap_or((value, ""));
     let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -43,8 +52,28 @@ fn conformance(
             out.stop();
             out.emit(rest)
         }
-        _ => out.emit(asked(command, rest, context).unwrap_or_else(|| value.to_owned())),
+        "then-reject" => {
+            stores.run(first, second)?;
+            Err(Reject::new("case.late", "after a write"))
+        }
+        _ => {
+            let answer = stores.run(command, rest)?.or_else(|| asked(command, rest, context));
+            out.emit(answer.unwrap_or_else(|| value.to_owned()))
+        }
     }
+}
+
+fn fired(
+    timer: Timer,
+    _config: &Config<IgnoredAny>,
+    kv: &mut KeyValue<Str, Str>,
+    _: &mut WindowStore<Str, Str>,
+    _: &mut SessionStore<Str, Str>,
+    _: &mut Timers,
+    out: &mut Out<Records>,
+) -> Result<(), Reject> {
+    kv.put(&timer.name_text(), "fired")?;
+    out.record(format!("fired {}", timer.name_text())).port("other").emit()
 }
 
 /// What the host is asked for, or told.

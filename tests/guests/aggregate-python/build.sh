@@ -1,0 +1,4 @@
+# Builds the component `$1` with componentize-py. `cargo xtask plugins` sets WEIR_WIT, WEIR_VENV and WEIR_BUILD.
+set -euo pipefail
+"$WEIR_VENV/bin/componentize-py" --wit-path "$WEIR_WIT" --world aggregator componentize --stub-wasi -p . -p ../conformance-python app -o "$WEIR_BUILD/component.wasm"
+mv "$WEIR_BUILD/component.wasm" "$1"
