@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use weir_core::topology::{NodeKind, Topology};
-use weir_wasm::{HostConfig, PluginHost};
+use weir_core::topology::Topology;
+use weir_wasm::{Binding, HostConfig, Misfit, PluginHost};
 
 use super::Out;
 use super::source::{self, KafkaArgs};
@@ -85,7 +85,7 @@ impl Check {
         let host = PluginHost::new(config).map_err(|error| Problem::failed(error.to_string()))?;
         let (mut found, mut mistakes) = (Vec::new(), Mistakes::in_file(&self.topology));
         for node in &topology.nodes {
-            let NodeKind::Process(plugin) = &node.kind else { continue };
+            let Some(plugin) = plugins::plugin_of(node) else { continue };
             let mut artifact = None;
             match plugins::component(&self.topology, &self.plugin_dir, plugin)? {
                 None => {
@@ -94,7 +94,11 @@ impl Check {
                 }
                 Some(bytes) => match self.try_plugin(&host, topology, node, plugin, &bytes) {
                     Ok(digest) => artifact = Some(digest),
-                    Err(detail) => mistakes.add(&node.name, plugin, &detail, ""),
+                    Err(misfits) => {
+                        misfits
+                            .iter()
+                            .for_each(|misfit| mistakes.add(&node.name, plugin, &misfit.detail, &misfit.help));
+                    }
                 },
             }
             let (node, plugin) = (node.name.as_str().to_owned(), plugin.plugin.clone());
@@ -110,13 +114,19 @@ impl Check {
         node: &weir_core::topology::Node,
         plugin: &weir_core::topology::PluginRef,
         bytes: &[u8],
-    ) -> Result<String, String> {
-        let artifact = host.load(bytes).map_err(|error| error.to_string())?;
+    ) -> Result<String, Vec<Misfit>> {
+        let whole = |detail: String| vec![Misfit { detail, help: String::new() }];
+        let artifact = host.load(bytes).map_err(|error| whole(error.to_string()))?;
+        let binding = Binding::of(topology, node).unwrap_or_default();
+        let misfits = binding.misfits(&artifact);
+        if !misfits.is_empty() {
+            return Err(misfits);
+        }
         let version = host
-            .plugin(&artifact, &plugin.config, &topology.application, &node.name)
-            .map_err(|error| error.to_string())?;
+            .bound_plugin(&artifact, &plugin.config, &topology.application, &node.name, binding)
+            .map_err(|error| whole(error.to_string()))?;
         let task = weir_core::task::TaskId { subtopology: node.subtopology, partition: 0 };
-        version.instantiate(task).map_err(|fault| fault.message)?;
+        version.try_out(task).map_err(|fault| whole(fault.message))?;
         Ok(artifact.digest().as_str().to_owned())
     }
 }

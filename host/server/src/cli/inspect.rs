@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use weir_wasm::{HostConfig, PluginHost};
+use weir_wasm::{HostConfig, Manifest, PluginHost, Role, StoreNeed};
 
 use super::{Out, source};
 use crate::exit::Exit;
@@ -20,12 +20,17 @@ struct Found {
     name: String,
     version: String,
     sdk: String,
-    world: &'static str,
+    world: String,
     digest: String,
     size: usize,
     imports: Vec<String>,
     exports: Vec<String>,
     ports: Vec<String>,
+    /// Name, kind and formats of each.
+    stores: Vec<String>,
+    timers: bool,
+    /// Whether an aggregator merges sessions.
+    merges: bool,
 }
 
 impl Inspect {
@@ -45,12 +50,15 @@ impl Inspect {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
             sdk: manifest.sdk.clone(),
-            world: "processor",
+            world: artifact.roles().map(|role| world(role, manifest)).collect::<Vec<_>>().join(" and "),
             digest: artifact.digest().as_str().to_owned(),
             size: artifact.size(),
             imports: artifact.imports().to_vec(),
             exports: artifact.exports().to_vec(),
             ports: manifest.ports.iter().map(|port| port.name.clone()).collect(),
+            stores: manifest.stores.iter().map(store).collect(),
+            timers: manifest.timers,
+            merges: manifest.aggregates.merges,
         };
         out.data(&found, text)?;
         Ok(Exit::Ok)
@@ -63,12 +71,32 @@ fn text(found: &Found) -> String {
     [
         line("name", &format!("{} {}", found.name, found.version)),
         line("sdk", &found.sdk),
-        line("world", found.world),
+        line("world", &found.world),
         line("digest", &found.digest),
         line("size", &format!("{} bytes", found.size)),
         list("imports", &found.imports),
         list("exports", &found.exports),
         list("ports", &found.ports),
+        list("stores", &found.stores),
+        line("timers", yes_or_no(found.timers)),
+        line("merges", yes_or_no(found.merges)),
     ]
     .concat()
+}
+
+fn world(role: Role, manifest: &Manifest) -> &'static str {
+    match role {
+        Role::Processor if manifest.timers || !manifest.stores.is_empty() => "stateful-processor",
+        Role::Processor => "processor",
+        Role::Aggregator => "aggregator",
+    }
+}
+
+fn store(store: &StoreNeed) -> String {
+    let any = |format: &str| if format.is_empty() { "any".to_owned() } else { format.to_owned() };
+    format!("{} ({}, {} to {})", store.name, store.kind, any(&store.key_format), any(&store.value_format))
+}
+
+fn yes_or_no(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
 }

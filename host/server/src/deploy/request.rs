@@ -9,7 +9,7 @@ use super::dry_run;
 use super::fold::Deployment;
 use super::intent::{Intent, Origin, is_digest};
 use crate::host::Host;
-use crate::host::plugins::{config_of, process_nodes};
+use crate::host::plugins::{config_of, plugin_nodes};
 use crate::host::status::no_node;
 use crate::problem::{Kind, Problem};
 
@@ -55,7 +55,7 @@ pub enum Outcome {
 /// # Errors
 /// Why not; the version before goes on.
 pub fn deploy(host: &Host, request: Request) -> Result<Outcome, Problem> {
-    let (node, in_file) = process_nodes(&host.topology)
+    let (node, in_file) = plugin_nodes(&host.topology)
         .find(|(node, _)| node.as_str() == request.node)
         .ok_or_else(|| no_node(host, &request.node))?;
     let _busy = host.busy.enter(&request.node)?;
@@ -92,7 +92,7 @@ pub fn deploy(host: &Host, request: Request) -> Result<Outcome, Problem> {
 /// Nothing else ever ran there.
 pub fn rollback(host: &Host, node: &str) -> Result<Deployment, Problem> {
     let (node, _) =
-        process_nodes(&host.topology).find(|(of, _)| of.as_str() == node).ok_or_else(|| no_node(host, node))?;
+        plugin_nodes(&host.topology).find(|(of, _)| of.as_str() == node).ok_or_else(|| no_node(host, node))?;
     let _busy = host.busy.enter(node.as_str())?;
     let (live, before) =
         host.deployments.with(|fold| (fold.live(node.as_str()).cloned(), fold.before(node.as_str()).cloned()));

@@ -58,7 +58,7 @@ pub fn run(host: &Arc<Host>) {
 }
 
 fn prepare_all(host: &Host) -> Result<(), Problem> {
-    for (node, _) in plugins::process_nodes(&host.topology) {
+    for (node, _) in plugins::plugin_nodes(&host.topology) {
         let live = host.deployments.with(|fold| fold.live(node.as_str()).cloned());
         match live {
             Some(live) if live.revision > host.deployments.ready(node) => prepare(host, node, &live)?,

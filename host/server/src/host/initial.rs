@@ -20,12 +20,17 @@ const TRIES_MAX: usize = 8;
 pub fn compile(host: &Host) -> Result<Vec<(NodeName, Artifact, Vec<u8>)>, Problem> {
     let mut compiled = Vec::new();
     let mut mistakes = Mistakes::of(host);
-    for (node, plugin) in plugins::process_nodes(&host.topology) {
+    for (node, plugin) in plugins::plugin_nodes(&host.topology) {
         let dirs = &host.config.plugin_dirs;
         let loaded = plugins::component(&host.config.topology_path, dirs, plugin)
             .and_then(|bytes| bytes.map(|bytes| Ok((host.plugins.load(&bytes)?, bytes))).transpose());
         match loaded {
-            Ok(Some((artifact, bytes))) => compiled.push((node.clone(), artifact, bytes)),
+            Ok(Some((artifact, bytes))) => {
+                for misfit in host.plugins.misfits(&artifact, node) {
+                    mistakes.add(node, plugin, &misfit.detail, &misfit.help);
+                }
+                compiled.push((node.clone(), artifact, bytes));
+            }
             Ok(None) => {}
             Err(problem) => mistakes.add(node, plugin, &problem.detail, ""),
         }
@@ -67,14 +72,14 @@ impl Mistakes {
     }
 }
 
-/// Decides for every process node what it runs, deploys what the file names where that is to be, and hands it all to the
+/// Decides for every node with a plugin what it runs, deploys what the file names where that is to be, and hands it all to the
 /// stream threads. The deployments must have been read to their end.
 ///
 /// # Errors
 /// A node has no plugin; the log does not answer.
 pub fn settle(host: &Host, compiled: &[(NodeName, Artifact, Vec<u8>)]) -> Result<(), Problem> {
     let mut mistakes = Mistakes::of(host);
-    for (node, plugin) in plugins::process_nodes(&host.topology) {
+    for (node, plugin) in plugins::plugin_nodes(&host.topology) {
         let file =
             compiled.iter().find(|(of, _, _)| of == node).map(|(_, artifact, bytes)| (artifact, bytes.as_slice()));
         match settle_node(host, node, plugin, file)? {

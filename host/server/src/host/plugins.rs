@@ -6,12 +6,12 @@ use serde_json::Value;
 use weir_core::ports::ProcessorSupplier;
 use weir_core::record::TopicName;
 use weir_core::task::TaskId;
-use weir_core::topology::{NodeKind, NodeName, PluginRef, Topology};
-use weir_wasm::{Artifact, HostConfig, LoadError, Plugin, PluginHost};
+use weir_core::topology::{Function, Node, NodeKind, NodeName, PluginRef, Topology};
+use weir_wasm::{Artifact, Binding, HostConfig, LoadError, Misfit, Plugin, PluginHost};
 
 use super::Config;
 use crate::deploy::intent::artifact_digest;
-use crate::problem::{Kind, Problem};
+use crate::problem::{Kind, Mistake, Problem};
 use crate::state_dir::{StateDir, cannot};
 
 /// Compiled components that are kept though no node may run them any more: a rollback finds them ready.
@@ -28,6 +28,8 @@ pub struct Plugins {
     host: PluginHost,
     deployed: weir_wasm::Plugins,
     application: String,
+    /// What each node gives its plugin.
+    bindings: BTreeMap<NodeName, Binding>,
     dir: PathBuf,
     /// In the order of their last use, newest last.
     compiled: Mutex<Vec<(String, Artifact)>>,
@@ -49,7 +51,10 @@ impl Plugins {
         };
         let host = PluginHost::new(host_config).map_err(|error| Problem::failed(error.to_string()))?;
         let application = topology.application.clone();
-        Ok(Self { host, deployed: weir_wasm::Plugins::default(), application, dir, compiled: Mutex::default() })
+        let binding = |node: &Node| Some((node.name.clone(), Binding::of(topology, node)?));
+        let bindings = topology.nodes.iter().filter_map(binding).collect();
+        let deployed = weir_wasm::Plugins::default();
+        Ok(Self { host, deployed, application, bindings, dir, compiled: Mutex::default() })
     }
 
     /// For one stream thread, or one dry run.
@@ -129,18 +134,30 @@ impl Plugins {
         self.dir.join(format!("{name}.wasm"))
     }
 
+    /// Everything about a component that does not fit `node`.
+    #[must_use]
+    pub fn misfits(&self, artifact: &Artifact, node: &NodeName) -> Vec<Misfit> {
+        self.bindings.get(node).map_or_else(Vec::new, |binding| binding.misfits(artifact))
+    }
+
     /// A version of `node`'s plugin, tried with its configuration on an instance that is thrown away.
     ///
     /// # Errors
-    /// The plugin refuses the configuration, or traps on it.
+    /// The plugin does not fit the node, refuses the configuration, or traps on it.
     pub fn version(&self, artifact: &Artifact, config: &Value, node: &NodeName) -> Result<Plugin, Problem> {
+        let misfits = self.misfits(artifact, node);
+        if !misfits.is_empty() {
+            let mistake =
+                |misfit: Misfit| Mistake { detail: misfit.detail, help: Some(misfit.help), ..Mistake::default() };
+            let detail = format!("the plugin does not fit node `{node}`");
+            return Err(Problem::invalid(detail).with(misfits.into_iter().map(mistake).collect()));
+        }
+        let binding = self.bindings.get(node).cloned().unwrap_or_default();
         let plugin = self
             .host
-            .plugin(artifact, &config.to_string(), &self.application, node)
+            .bound_plugin(artifact, &config.to_string(), &self.application, node, binding)
             .map_err(|error| Problem::invalid(error.to_string()))?;
-        plugin
-            .instantiate(TaskId { subtopology: 0, partition: 0 })
-            .map_err(|fault| Problem::invalid(fault.to_string()))?;
+        plugin.try_out(TaskId { subtopology: 0, partition: 0 }).map_err(|fault| Problem::invalid(fault.to_string()))?;
         Ok(plugin)
     }
 
@@ -156,12 +173,11 @@ impl Plugins {
     }
 }
 
-/// Tasks times process nodes, twice (a swap has the old and the new), and some to spare.
+/// Tasks times nodes with a plugin, twice (a swap has the old and the new), and some to spare.
 fn instances(topology: &Topology) -> u32 {
     let mut instances = 0;
     for part in &topology.subtopologies {
-        let plugins =
-            part.nodes.iter().filter(|node| matches!(topology.node(**node).kind, NodeKind::Process(_))).count();
+        let plugins = part.nodes.iter().filter(|node| plugin_of(topology.node(**node)).is_some()).count();
         let partitions =
             part.topics.iter().map(|topic| topology.topic(*topic).partitions.unwrap_or(PARTITIONS_ASSUMED)).max();
         instances += plugins as u32 * partitions.unwrap_or(0).unsigned_abs();
@@ -178,12 +194,22 @@ fn refused(error: &LoadError, bytes_max: usize) -> Problem {
     }
 }
 
-/// Process nodes and their plugins, in file order.
-pub fn process_nodes(topology: &Topology) -> impl Iterator<Item = (&NodeName, &PluginRef)> {
-    topology.nodes.iter().filter_map(|node| match &node.kind {
-        NodeKind::Process(plugin) => Some((&node.name, plugin)),
+/// Nodes that run a plugin, with it, in file order.
+pub fn plugin_nodes(topology: &Topology) -> impl Iterator<Item = (&NodeName, &PluginRef)> {
+    topology.nodes.iter().filter_map(|node| Some((&node.name, plugin_of(node)?)))
+}
+
+/// The plugin of a node: of a process node, or of an aggregate node whose function is one.
+#[must_use]
+pub fn plugin_of(node: &Node) -> Option<&PluginRef> {
+    match &node.kind {
+        NodeKind::Process(plugin) => Some(plugin),
+        NodeKind::Aggregate(aggregate) => match &aggregate.function {
+            Function::Plugin(plugin) => Some(plugin),
+            _ => None,
+        },
         _ => None,
-    })
+    }
 }
 
 /// Where the component of a plugin's name may lie: beside the topology file or in one of `dirs`.

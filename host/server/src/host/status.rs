@@ -300,7 +300,7 @@ pub fn node(host: &Host, name: &str) -> Result<NodeView, Problem> {
 /// There is no process node of that name; those that there are.
 #[must_use]
 pub fn no_node(host: &Host, name: &str) -> Problem {
-    let nodes: Vec<&str> = plugins::process_nodes(&host.topology).map(|(node, _)| node.as_str()).collect();
+    let nodes: Vec<&str> = plugins::plugin_nodes(&host.topology).map(|(node, _)| node.as_str()).collect();
     Problem::not_found(format!("there is no node `{name}` with a plugin; there are: {}", nodes.join(", ")))
 }
 
