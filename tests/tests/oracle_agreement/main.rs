@@ -16,6 +16,8 @@ use driver::Way;
 
 /// Each commit's share; a run in full is 5,000 or more.
 const CASES: u64 = 400;
+/// Cases that have differed once. 4240: a session past its retention lay within a later one until the store dropped it.
+const FOUND: [u64; 1] = [4240];
 /// Cases asked for at once.
 const CASES_AT_ONCE: usize = 200;
 /// Differences told: they often have one cause.
@@ -42,7 +44,7 @@ fn explain(oracle: &mut Oracle, seed: u64, way: Way) -> Result<String> {
 fn weir_emits_what_kafka_streams_emits() {
     let mut oracle = Oracle::from_env().unwrap();
     let (first, count) = (number("WEIR_ORACLE_SEED", 1).unwrap(), number("WEIR_ORACLE_CASES", CASES).unwrap());
-    let seeds: Vec<u64> = (first..first + count).collect();
+    let seeds: Vec<u64> = FOUND.into_iter().chain(first..first + count).collect();
     let (mut records, mut differing) = (0, Vec::new());
     for seeds in seeds.chunks(CASES_AT_ONCE) {
         let cases: Vec<Case> = seeds.iter().map(|&seed| generate(seed)).collect();
@@ -56,5 +58,5 @@ fn weir_emits_what_kafka_streams_emits() {
     let shown = differing.iter().take(SHOWN_MAX).map(|&(seed, way)| explain(&mut oracle, seed, way).unwrap());
     let shown: Vec<String> = shown.collect();
     assert!(differing.is_empty(), "{} of {count} cases differ:\n\n{}", differing.len(), shown.join("\n"));
-    println!("{count} cases, {records} records: no difference");
+    println!("{} cases, {records} records: no difference", seeds.len());
 }

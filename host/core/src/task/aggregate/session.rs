@@ -74,7 +74,7 @@ impl Work<'_> {
 
     /// The sessions of `key` that end at `earliest` or later and start at `latest` or before, by end.
     fn sessions(&mut self, key: &[u8], earliest: i64, latest: i64) -> Result<Vec<Found>, Fault> {
-        let earliest = earliest.max(self.oldest());
+        let oldest = self.oldest();
         let mut upper = keys::of_key(key);
         keys::push_time(&mut upper, latest.saturating_add(1));
         let range = KeyRange { lower: Bound::Included(keys::of_key(key)), upper: Bound::Excluded(upper) };
@@ -84,11 +84,15 @@ impl Work<'_> {
         };
         let mut limit = SESSIONS_FIRST;
         loop {
-            // From the latest back: sessions of a key do not overlap, so the first that ends too early is the last.
+            // From the latest back: sessions of a key do not overlap, so the first that ends too early is the last. But for
+            // those that are past their retention: they may lie within later ones until the store has dropped them.
             let entries = self.state.range(self.aggregate.store, &range, limit, true)?;
-            let mut found: Vec<Found> =
-                entries.iter().filter_map(session).take_while(|found| found.end >= earliest).collect();
-            if entries.len() < limit || found.len() < entries.len() {
+            let mut seen = entries.iter().filter_map(session).filter(|found| found.end >= oldest).peekable();
+            let mut found = Vec::new();
+            while let Some(one) = seen.next_if(|one| one.end >= earliest) {
+                found.push(one);
+            }
+            if entries.len() < limit || seen.peek().is_some() {
                 found.reverse();
                 return Ok(found);
             }
