@@ -9,15 +9,11 @@ mod health;
 
 pub use broker::{Broker, Place, start, stop};
 
-use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::paths;
-use crate::process::run;
-use crate::step::step;
+use crate::{maven, paths};
 
 /// The version in xtask/kafka/pom.xml: a test compares the two.
 const VERSION: &str = "4.3.1";
@@ -29,27 +25,18 @@ pub fn jars() -> Result<PathBuf> {
 
 /// Whether they are complete.
 pub fn has_jars() -> bool {
-    jars().is_ok_and(|jars| jars.join(".complete").is_file())
+    jars().is_ok_and(|jars| maven::has_jars(&jars))
 }
 
 /// Lets Maven fetch the jars, once.
 pub fn fetch_jars() -> Result<()> {
-    if has_jars() {
-        return Ok(());
-    }
-    let jars = jars()?;
-    step("kafka", &format!("fetch Apache Kafka {VERSION} into {}", jars.display()), || {
-        fs::create_dir_all(&jars).with_context(|| format!("cannot make {}", jars.display()))?;
-        let mut maven = Command::new("mvn");
-        maven.args(["--quiet", "--batch-mode", "--file"]).arg(paths::root().join("xtask/kafka/pom.xml"));
-        maven.arg("dependency:copy-dependencies").arg(format!("-DoutputDirectory={}", jars.display()));
-        run(&mut maven).context("see that Maven reaches its repository")?;
-        fs::write(jars.join(".complete"), VERSION).context("cannot mark the jars as complete")
-    })
+    maven::fetch("kafka", &format!("Apache Kafka {VERSION}"), "xtask/kafka/pom.xml", &jars()?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

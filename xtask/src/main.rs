@@ -10,6 +10,7 @@ mod generate;
 mod host;
 mod http;
 mod kafka;
+mod maven;
 mod oracle;
 mod paths;
 mod plugins;

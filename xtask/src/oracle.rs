@@ -6,9 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::process::{capture, run};
+use crate::process::capture;
 use crate::step::step;
-use crate::{paths, setup};
+use crate::{maven, paths, setup};
 
 /// The version in tests/oracle/pom.xml: a test compares the two.
 const VERSION: &str = "4.3.1";
@@ -36,18 +36,7 @@ fn classes() -> PathBuf {
 }
 
 fn fetch_jars() -> Result<()> {
-    let jars = jars()?;
-    if jars.join(".complete").is_file() {
-        return Ok(());
-    }
-    step("oracle", &format!("fetch Kafka Streams {VERSION} into {}", jars.display()), || {
-        fs::create_dir_all(&jars).with_context(|| format!("cannot make {}", jars.display()))?;
-        let mut maven = Command::new("mvn");
-        maven.args(["--quiet", "--batch-mode", "--file"]).arg(paths::root().join("tests/oracle/pom.xml"));
-        maven.arg("dependency:copy-dependencies").arg(format!("-DoutputDirectory={}", jars.display()));
-        run(&mut maven).context("see that Maven reaches its repository")?;
-        fs::write(jars.join(".complete"), VERSION).context("cannot mark the jars as complete")
-    })
+    maven::fetch("oracle", &format!("Kafka Streams {VERSION}"), "tests/oracle/pom.xml", &jars()?)
 }
 
 fn compile() -> Result<()> {

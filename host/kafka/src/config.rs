@@ -72,6 +72,9 @@ const OURS: &[(&[&str], &str)] = &[
     (&["enable.partition.eof", "delivery.report.only.error"], "the transport depends on it"),
 ];
 
+/// Names of librdkafka's properties and what we set them to.
+type Properties = &'static [(&'static str, &'static str)];
+
 /// What a client is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -175,15 +178,15 @@ impl KafkaConfig {
             // librdkafka built from source looks where OpenSSL was built, which need not be where this system keeps them.
             config.set("ssl.ca.location", *bundle);
         }
-        let tuned: &[(&str, &str)] = match role {
-            Role::Consumer => CONSUMER,
-            Role::Transactions => TRANSACTIONS,
-            Role::Reader => READER,
-            Role::Replay => REPLAY,
-            Role::Appender => APPENDER,
-            Role::Admin => &[],
+        let (shared, tuned): (Properties, Properties) = match role {
+            Role::Consumer => (&[], CONSUMER),
+            Role::Transactions => (&[], TRANSACTIONS),
+            Role::Reader => (MANUAL, READER),
+            Role::Replay => (MANUAL, REPLAY),
+            Role::Appender => (&[], APPENDER),
+            Role::Admin => (&[], &[]),
         };
-        tuned.iter().for_each(|(name, value)| {
+        shared.iter().chain(tuned).for_each(|(name, value)| {
             config.set(*name, *value);
         });
         if role == Role::Consumer {
@@ -225,7 +228,7 @@ impl KafkaConfig {
 
 const CA_BUNDLES: &[&str] = &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
-const CONSUMER: &[(&str, &str)] = &[
+const CONSUMER: Properties = &[
     ("isolation.level", "read_committed"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
@@ -238,7 +241,7 @@ const CONSUMER: &[(&str, &str)] = &[
     ("check.crcs", "true"),
 ];
 
-const TRANSACTIONS: &[(&str, &str)] = &[
+const TRANSACTIONS: Properties = &[
     ("linger.ms", "5"),
     ("batch.num.messages", "10000"),
     ("queue.buffering.max.messages", "200000"),
@@ -248,7 +251,8 @@ const TRANSACTIONS: &[(&str, &str)] = &[
     ("delivery.report.only.error", "true"),
 ];
 
-const READER: &[(&str, &str)] = &[
+/// Of whoever reads committed rows of partitions of its own choice.
+const MANUAL: Properties = &[
     ("isolation.level", "read_committed"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
@@ -256,25 +260,18 @@ const READER: &[(&str, &str)] = &[
     ("enable.partition.eof", "true"),
     ("fetch.queue.backoff.ms", "2"),
     ("fetch.wait.max.ms", "10"),
-    ("queued.max.messages.kbytes", "4096"),
 ];
 
-const REPLAY: &[(&str, &str)] = &[
-    ("isolation.level", "read_committed"),
-    ("enable.auto.commit", "false"),
-    ("enable.auto.offset.store", "false"),
-    ("auto.offset.reset", "earliest"),
-    ("enable.partition.eof", "true"),
-    ("fetch.queue.backoff.ms", "2"),
-    ("fetch.wait.max.ms", "10"),
+const READER: Properties = &[("queued.max.messages.kbytes", "4096")];
+
+const REPLAY: Properties = &[
     // Of small rows, what librdkafka keeps beside each is ten times its size, and not counted in the bytes.
     ("queued.min.messages", "100000"),
     ("queued.max.messages.kbytes", "16384"),
     ("check.crcs", "true"),
 ];
 
-const APPENDER: &[(&str, &str)] =
-    &[("enable.idempotence", "true"), ("linger.ms", "0"), ("message.max.bytes", "10485760")];
+const APPENDER: Properties = &[("enable.idempotence", "true"), ("linger.ms", "0"), ("message.max.bytes", "10485760")];
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 use std::ops::Bound;
 
-use super::overlay::{Bounds, Overlay, Page};
+use super::overlay::{Bounds, Overlay, Page, cell};
 use super::{Pending, Store, Stored, next_key, written};
 use crate::abi::weir::plugin::state::Entries;
 use crate::{Column, Format, Reject, boundary};
@@ -111,7 +111,6 @@ impl<K: Stored, V: Stored> KeyValue<K, V> {
             Bound::Excluded(key) => Some(key.clone()),
         };
         let found = self.store.range(lower.as_deref(), upper.as_deref(), limit as u32, backward);
-        let cell = |column: &Column, index| column.get(index).unwrap_or_default().to_vec();
         (0..found.keys.len()).map(|index| (cell(&found.keys, index), cell(&found.values, index))).collect()
     }
 }

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use crate::Column;
+
 /// What a call knows of a store beyond what the host has: writes of the row in progress, which a reject drops; writes of the
 /// rows before it, which go to the host at the end of the call, all at once; and what was read already.
 ///
@@ -19,6 +21,11 @@ struct Known {
 
 /// Entries in order.
 pub(crate) type Page<A> = Vec<(A, Vec<u8>)>;
+
+/// A cell of what the host gave, to keep; none is empty.
+pub(crate) fn cell(column: &Column, index: usize) -> Vec<u8> {
+    column.get(index).unwrap_or_default().to_vec()
+}
 
 /// From where to where.
 pub(crate) type Bounds<A> = (Bound<A>, Bound<A>);

@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 use std::ops::Bound;
 
-use super::overlay::{Bounds, Overlay, Page};
+use super::overlay::{Bounds, Overlay, Page, cell};
 use super::{Pending, Store, Stored, times, written};
 use crate::abi::weir::plugin::state::Spans;
 use crate::column::i64_at;
@@ -94,7 +94,6 @@ impl<K: Stored, V: Stored> SessionStore<K, V> {
 }
 
 fn entries(found: &Spans) -> Page<At> {
-    let cell = |column: &Column, index| column.get(index).unwrap_or_default().to_vec();
     let entry = |index| {
         let (start, end) = (i64_at(&found.starts, index), i64_at(&found.ends, index));
         ((cell(&found.keys, index), start, end), cell(&found.values, index))

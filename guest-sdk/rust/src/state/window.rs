@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 use std::ops::Bound;
 
-use super::overlay::{Bounds, Overlay, Page, is_empty};
+use super::overlay::{Bounds, Overlay, Page, cell, is_empty};
 use super::{Pending, Store, Stored, times, written};
 use crate::abi::weir::plugin::state::{Entries, Spans};
 use crate::column::i64_at;
@@ -132,7 +132,6 @@ impl<K: Stored, V: Stored> WindowStore<K, V> {
 }
 
 fn entries(found: &Spans) -> Page<(Vec<u8>, i64)> {
-    let cell = |column: &Column, index| column.get(index).unwrap_or_default().to_vec();
     let entry = |index| ((cell(&found.keys, index), i64_at(&found.starts, index)), cell(&found.values, index));
     (0..found.keys.len()).map(entry).collect()
 }

@@ -8,6 +8,8 @@
 //! `key'` is no prefix of another `key'`, and has the order of the keys. The first byte keeps a node's own rows apart
 //! ([`OWN`], [`BY_TIME`]): all of a store, kept or own, is in its changelog.
 
+use crate::ports::KeyRange;
+
 /// First byte of a row that the user put.
 pub const DATA: u8 = 1;
 /// First byte of what a node keeps for itself, such as the highest timestamp that it has seen.
@@ -122,6 +124,12 @@ pub fn from_time(index: u8, at: i64) -> Vec<u8> {
     let mut out = vec![index];
     push_time(&mut out, at);
     out
+}
+
+/// The rows of index `index` at `latest` and earlier.
+#[must_use]
+pub fn until(index: u8, latest: i64) -> KeyRange {
+    KeyRange::between(vec![index], from_time(index, latest.saturating_add(1)))
 }
 
 /// The key of a row that a node keeps for itself.

@@ -1,10 +1,8 @@
 //! Entries with a time to live: a value begins with the stream time at which it was written, and an index by that time finds
 //! those that have expired.
 
-use std::ops::Bound;
-
 use super::{TaskState, keys};
-use crate::ports::{KeyRange, StoreError};
+use crate::ports::StoreError;
 use crate::topology::StoreIndex;
 
 /// Expired entries that one commit removes: the rest waits for the next.
@@ -41,9 +39,7 @@ pub(super) fn put(
 
 /// Removes entries written at `latest` or before.
 pub(crate) fn sweep(state: &mut TaskState, store: StoreIndex, latest: i64) -> Result<(), StoreError> {
-    let upper = Bound::Excluded(keys::from_time(keys::BY_TIME, latest.saturating_add(1)));
-    let range = KeyRange { lower: Bound::Included(vec![keys::BY_TIME]), upper };
-    for (index, _) in state.range(store, &range, SWEEP_MAX, false)? {
+    for (index, _) in state.range(store, &keys::until(keys::BY_TIME, latest), SWEEP_MAX, false)? {
         state.put(store, &index, None);
         if let Some((_, key, _)) = keys::split_by_time(&index) {
             state.put(store, &key, None);

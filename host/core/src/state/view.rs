@@ -4,9 +4,7 @@
 use super::{keys, ttl};
 use crate::ports::{Entries, KeyRange, StateStore, StoreError};
 use crate::task::aggregate::{NodeClock, accumulator, retention, stored, write_stored};
-use crate::topology::{
-    Aggregate, Builtin, Emit, Function, NodeKind, Store, StoreIndex, StoreKind, Topology, WindowKind,
-};
+use crate::topology::{Aggregate, Builtin, Emit, Function, Store, StoreIndex, StoreKind, Topology, WindowKind};
 
 /// An entry of a store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,11 +44,7 @@ impl<'t> StoreView<'t> {
     /// A view of store `index` of `topology`.
     #[must_use]
     pub fn new(topology: &'t Topology, index: StoreIndex) -> Self {
-        let aggregate = topology.nodes.iter().find_map(|node| match &node.kind {
-            NodeKind::Aggregate(aggregate) if aggregate.store == index => Some(&**aggregate),
-            _ => None,
-        });
-        Self { index, store: topology.store(index), aggregate }
+        Self { index, store: topology.store(index), aggregate: topology.aggregate_of(index) }
     }
 
     /// What the store is.

@@ -33,7 +33,7 @@ use group::{PartitionGroup, StreamTime};
 pub(crate) use instances::Running;
 use instances::{Instances, Role};
 use life::{Cause, State};
-use step::{Done, Poison, Scope, Step};
+use step::{Done, Poison};
 
 /// A subtopology and a partition; shown as `0_3`, as Kafka Streams does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -223,17 +223,7 @@ impl Task {
         offered: &group::Offered,
         environment: &mut Environment<'_>,
     ) -> Result<Done, Poison> {
-        let scope = Scope {
-            task: self.id,
-            topology: environment.topology,
-            partitions: environment.partitions,
-            supplier: environment.supplier,
-            instances: &mut self.instances,
-            state: self.stored.clone(),
-            taken: &offered.taken,
-            now_ms: environment.now_ms,
-        };
-        Step::new(scope).run(source, offered.rows.clone())
+        self.run(&offered.taken, environment, |step| step.visit(source, offered.rows.clone()))
     }
 
     fn fail(&mut self, poison: Poison, at: Coordinates, environment: &mut Environment<'_>) -> Report {

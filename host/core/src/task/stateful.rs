@@ -15,7 +15,7 @@ use crate::ports::{Outgoing, Replay, StateStore, StoreError};
 use crate::record::{RecordBatch, Taken, TopicName, TopicPartition};
 use crate::state::{RestoreError, Restoring, TIMER_WALL, TaskState, keys, ttl};
 use crate::thread::{Report, ReportKind};
-use crate::topology::{Aggregate, Emit, NodeIndex, NodeKind, StoreIndex, StoreKind, Topology};
+use crate::topology::{Emit, NodeIndex, NodeKind, StoreIndex, StoreKind, Topology};
 
 /// Rows of a store with a time below are not needed any more.
 pub(crate) type Expiry = (StoreIndex, i64);
@@ -204,7 +204,7 @@ impl Task {
             if !matches!(topology.store(store).kind, StoreKind::Window { .. } | StoreKind::Session { .. }) {
                 continue;
             }
-            let before = match aggregate_of(topology, &part.nodes, store) {
+            let before = match topology.aggregate_of(store) {
                 Some(aggregate) => NodeClock::load(state, store)?.expired(aggregate, retention),
                 None => self.stream_time().map_or(i64::MIN, |time| time.saturating_sub(retention)),
             };
@@ -272,7 +272,8 @@ impl Task {
         Taken::without_records(partition, rows, self.group.stream_time().unwrap_or(i64::MIN))
     }
 
-    fn run(
+    /// Does `work` as one step.
+    pub(super) fn run(
         &mut self,
         taken: &Taken,
         environment: &mut Environment<'_>,
@@ -293,13 +294,6 @@ impl Task {
         work(&mut step)?;
         Ok(step.finish())
     }
-}
-
-fn aggregate_of<'t>(topology: &'t Topology, nodes: &[NodeIndex], store: StoreIndex) -> Option<&'t Aggregate> {
-    nodes.iter().find_map(|&index| match &topology.node(index).kind {
-        NodeKind::Aggregate(aggregate) if aggregate.store == store => Some(&**aggregate),
-        _ => None,
-    })
 }
 
 impl RestoreError {

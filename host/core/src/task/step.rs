@@ -74,12 +74,6 @@ impl<'a> Step<'a> {
         Self { scope, sinks: Sinks::default(), reports: Vec::new(), metrics: BTreeMap::new() }
     }
 
-    /// Runs `rows` from `source` on, depth first in file order.
-    pub(crate) fn run(mut self, source: NodeIndex, rows: Rows) -> Result<Done, Poison> {
-        self.visit(source, rows)?;
-        Ok(self.finish())
-    }
-
     /// What leaves.
     pub(crate) fn finish(self) -> Done {
         let Scope { topology, partitions, taken, .. } = self.scope;
@@ -92,7 +86,8 @@ impl<'a> Step<'a> {
         Done { outgoing, reports: self.reports, metrics: self.metrics }
     }
 
-    fn visit(&mut self, index: NodeIndex, rows: Rows) -> Result<(), Poison> {
+    /// Takes `rows` through `index` and what is behind it, depth first in file order.
+    pub(crate) fn visit(&mut self, index: NodeIndex, rows: Rows) -> Result<(), Poison> {
         let topology = self.scope.topology;
         // Time alone may move a node that has timers, or one behind it.
         if rows.is_empty() && !topology.is_timed(index) {

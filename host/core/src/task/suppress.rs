@@ -4,8 +4,6 @@
 //! in Kafka Streams, a result keeps the place of the first one that waited, and time is the highest timestamp of the results
 //! that came here.
 
-use std::ops::Bound;
-
 use super::aggregate::NodeClock;
 use crate::ports::{KeyRange, StoreError};
 use crate::record::{Column, Rows};
@@ -165,11 +163,10 @@ impl<'a> Held<'a> {
     /// was none.
     fn release(&mut self, origin: u32, limit: Option<i64>) -> Result<bool, StoreError> {
         let store = self.suppress.store;
-        let upper = match limit {
-            Some(limit) => Bound::Excluded(keys::from_time(keys::BY_TIME, limit.saturating_add(1))),
-            None => Bound::Excluded(vec![keys::BY_TIME + 1]),
+        let range = match limit {
+            Some(limit) => keys::until(keys::BY_TIME, limit),
+            None => KeyRange::prefix(&[keys::BY_TIME]),
         };
-        let range = KeyRange { lower: Bound::Included(vec![keys::BY_TIME]), upper };
         let page_rows = if limit.is_some() { PAGE_ROWS } else { 1 };
         let mut released = false;
         loop {

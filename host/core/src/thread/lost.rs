@@ -19,16 +19,7 @@ pub(super) fn handle(thread: &mut StreamThread, partitions: &[TopicPartition], e
         // A commit that was asked for is answered yet: the fence decides, not we.
         return;
     }
-    // The transaction held the work of all tasks, so all go back to their last commit.
-    effects.push(Effect::Abort);
-    thread.transaction = Transaction::Idle;
-    for task in thread.tasks.values_mut() {
-        if task.reset(None) {
-            effects.push(Effect::Resume(task.partitions()));
-        }
-        effects.push(Effect::Seek(task.offsets()));
-    }
-    thread.settle(effects);
+    thread.abort(None, effects);
 }
 
 /// A task that goes reads its changelogs no further.

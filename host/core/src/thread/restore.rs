@@ -1,5 +1,6 @@
 //! Bringing the stores of tasks to where their last commit left them.
 
+use super::lost::stop_replay;
 use super::{Effect, Report, ReportKind, StreamThread, WallTime};
 use crate::ports::{Replay, StoreError};
 use crate::task::TaskId;
@@ -55,10 +56,7 @@ impl StreamThread {
     /// The task stops for its stores' sake.
     pub(super) fn fail_state(&mut self, id: TaskId, reason: &str, message: String, effects: &mut Vec<Effect>) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
-        let replays: Vec<_> = task.restoring().into_iter().map(|(partition, ..)| partition).collect();
-        if !replays.is_empty() {
-            effects.push(Effect::StopReplay(replays));
-        }
+        stop_replay(task, effects);
         effects.push(Effect::Pause(task.partitions()));
         effects.push(Effect::Report(task.fail_state(&self.topology, reason, message)));
     }

@@ -136,10 +136,15 @@ impl StreamThread {
     /// stopped; the others do their work again.
     fn give_up(&mut self, id: TaskId, report: Report, effects: &mut Vec<Effect>) {
         effects.push(Effect::Report(report));
+        self.abort(Some(id), effects);
+    }
+
+    /// Aborts the open transaction. It held the work of all tasks, so all go back to their last commit; `stopped` waits there.
+    pub(super) fn abort(&mut self, stopped: Option<TaskId>, effects: &mut Vec<Effect>) {
         effects.push(Effect::Abort);
         self.transaction = Transaction::Idle;
         for task in self.tasks.values_mut() {
-            if task.id == id {
+            if stopped == Some(task.id) {
                 task.go_back();
                 effects.push(Effect::Pause(task.partitions()));
             } else {

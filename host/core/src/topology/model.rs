@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Span;
-use super::state::{Aggregate, Map, Store, StoreIndex, Suppress};
+use super::state::{Aggregate, Function, Map, Store, StoreIndex, Suppress};
 use crate::expression::{Expression, Mapping};
 use crate::record::TopicName;
 
@@ -208,6 +208,21 @@ pub struct SubTopology {
     pub row_at_a_time: bool,
 }
 
+impl Node {
+    /// The plugin that it runs: of a process node, or of an aggregate node whose function is one.
+    #[must_use]
+    pub fn plugin(&self) -> Option<&PluginRef> {
+        match &self.kind {
+            NodeKind::Process(plugin) => Some(plugin),
+            NodeKind::Aggregate(aggregate) => match &aggregate.function {
+                Function::Plugin(plugin) => Some(plugin),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
 impl Topology {
     /// The node of an index.
     #[must_use]
@@ -257,6 +272,15 @@ impl Topology {
     #[must_use]
     pub fn store(&self, index: StoreIndex) -> &Store {
         &self.stores[index.0]
+    }
+
+    /// The aggregate that keeps its accumulators in `store`.
+    #[must_use]
+    pub fn aggregate_of(&self, store: StoreIndex) -> Option<&Aggregate> {
+        self.nodes.iter().find_map(|node| match &node.kind {
+            NodeKind::Aggregate(aggregate) if aggregate.store == store => Some(&**aggregate),
+            _ => None,
+        })
     }
 
     /// The store of a name.

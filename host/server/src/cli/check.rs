@@ -85,7 +85,7 @@ impl Check {
         let host = PluginHost::new(config).map_err(|error| Problem::failed(error.to_string()))?;
         let (mut found, mut mistakes) = (Vec::new(), Mistakes::in_file(&self.topology));
         for node in &topology.nodes {
-            let Some(plugin) = plugins::plugin_of(node) else { continue };
+            let Some(plugin) = node.plugin() else { continue };
             let mut artifact = None;
             match plugins::component(&self.topology, &self.plugin_dir, plugin)? {
                 None => {

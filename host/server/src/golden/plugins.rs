@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use weir_core::ports::Digest;
 use weir_core::task::TaskId;
-use weir_core::topology::{Function, Node, NodeKind, NodeName, PluginRef, Topology};
+use weir_core::topology::{Node, NodeName, PluginRef, Topology};
 use weir_wasm::{Binding, HostConfig, Plugin, PluginHost, Plugins};
 
 use crate::host::initial::{Mistakes, looked_for};
@@ -32,7 +32,7 @@ pub fn load(path: &Path, dirs: &[PathBuf], topology: &Topology) -> Result<Loaded
     let mut loaded = Loaded { plugins: Plugins::default(), versions: BTreeMap::new() };
     let mut mistakes = Mistakes::in_file(path);
     for node in &topology.nodes {
-        let Some(plugin) = plugin_of(node) else { continue };
+        let Some(plugin) = node.plugin() else { continue };
         let Some(bytes) = plugins::component(path, dirs, plugin)? else {
             let paths = plugins::candidates(path, dirs, &plugin.plugin);
             mistakes.add(&node.name, plugin, "there is no such file", &looked_for(&paths));
@@ -47,17 +47,6 @@ pub fn load(path: &Path, dirs: &[PathBuf], topology: &Topology) -> Result<Loaded
         }
     }
     mistakes.finish().map(|()| loaded)
-}
-
-fn plugin_of(node: &Node) -> Option<&PluginRef> {
-    match &node.kind {
-        NodeKind::Process(plugin) => Some(plugin),
-        NodeKind::Aggregate(aggregate) => match &aggregate.function {
-            Function::Plugin(plugin) => Some(plugin),
-            _ => None,
-        },
-        _ => None,
-    }
 }
 
 /// The version of a node's plugin, or what is wrong with it and how to mend it.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use weir_core::ports::ProcessorSupplier;
 use weir_core::record::TopicName;
 use weir_core::task::TaskId;
-use weir_core::topology::{Function, Node, NodeKind, NodeName, PluginRef, Topology};
+use weir_core::topology::{Node, NodeName, PluginRef, Topology};
 use weir_wasm::{Artifact, Binding, HostConfig, LoadError, Misfit, Plugin, PluginHost};
 
 use super::Config;
@@ -177,7 +177,7 @@ impl Plugins {
 fn instances(topology: &Topology) -> u32 {
     let mut instances = 0;
     for part in &topology.subtopologies {
-        let plugins = part.nodes.iter().filter(|node| plugin_of(topology.node(**node)).is_some()).count();
+        let plugins = part.nodes.iter().filter(|node| topology.node(**node).plugin().is_some()).count();
         let partitions =
             part.topics.iter().map(|topic| topology.topic(*topic).partitions.unwrap_or(PARTITIONS_ASSUMED)).max();
         instances += plugins as u32 * partitions.unwrap_or(0).unsigned_abs();
@@ -196,20 +196,7 @@ fn refused(error: &LoadError, bytes_max: usize) -> Problem {
 
 /// Nodes that run a plugin, with it, in file order.
 pub fn plugin_nodes(topology: &Topology) -> impl Iterator<Item = (&NodeName, &PluginRef)> {
-    topology.nodes.iter().filter_map(|node| Some((&node.name, plugin_of(node)?)))
-}
-
-/// The plugin of a node: of a process node, or of an aggregate node whose function is one.
-#[must_use]
-pub fn plugin_of(node: &Node) -> Option<&PluginRef> {
-    match &node.kind {
-        NodeKind::Process(plugin) => Some(plugin),
-        NodeKind::Aggregate(aggregate) => match &aggregate.function {
-            Function::Plugin(plugin) => Some(plugin),
-            _ => None,
-        },
-        _ => None,
-    }
+    topology.nodes.iter().filter_map(|node| Some((&node.name, node.plugin()?)))
 }
 
 /// Where the component of a plugin's name may lie: beside the topology file or in one of `dirs`.

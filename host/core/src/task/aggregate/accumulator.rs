@@ -13,8 +13,17 @@ const BYTES: u8 = b'b';
 const JSON: u8 = b'j';
 const BOOL: u8 = b'?';
 
-/// What the functions of an aggregate need of one row, evaluated once however many windows it is in.
+/// What the functions of an aggregate need of one row, evaluated once however many windows it is in. Empty: the row has
+/// nothing to look at.
+#[derive(Default)]
 pub(super) struct Inputs(Vec<Datum>);
+
+impl Inputs {
+    /// Of the function at `index`.
+    fn of(&self, index: usize) -> &Datum {
+        self.0.get(index).unwrap_or(&Datum::Null)
+    }
+}
 
 /// The functions of an aggregate, if they are built in.
 pub(super) fn functions(function: &Function) -> Option<Vec<&Builtin>> {
@@ -22,13 +31,6 @@ pub(super) fn functions(function: &Function) -> Option<Vec<&Builtin>> {
         Function::One(one) => Some(vec![one]),
         Function::Object(fields) => Some(fields.iter().map(|(_, builtin)| builtin).collect()),
         Function::Plugin(_) => None,
-    }
-}
-
-impl Inputs {
-    /// Of a row whose value is null: nothing to look at.
-    pub(super) fn none(function: &Function) -> Self {
-        Self(functions(function).unwrap_or_default().iter().map(|_| Datum::Null).collect())
     }
 }
 
@@ -62,14 +64,13 @@ pub(super) fn add(
     row: usize,
 ) -> Result<Vec<u8>, ExpressionError> {
     if let Function::One(one) = &aggregate.function {
-        let input = inputs.0.first().unwrap_or(&Datum::Null);
-        return fold(one, accumulator.unwrap_or_default(), input, (rows, row), aggregate.value_format);
+        return fold(one, accumulator.unwrap_or_default(), inputs.of(0), (rows, row), aggregate.value_format);
     }
     let builtins = functions(&aggregate.function).unwrap_or_default();
     let mut rest = accumulator.unwrap_or_default();
     let mut out = Vec::with_capacity(rest.len() + builtins.len() * 12);
-    for (builtin, input) in builtins.iter().zip(&inputs.0) {
-        let cell = fold(builtin, split_cell(&mut rest), input, (rows, row), aggregate.value_format)?;
+    for (index, builtin) in builtins.iter().enumerate() {
+        let cell = fold(builtin, split_cell(&mut rest), inputs.of(index), (rows, row), aggregate.value_format)?;
         push_cell(&mut out, &cell);
     }
     Ok(out)

@@ -46,12 +46,12 @@ pub(super) trait Fold {
 pub(super) struct BuiltinFold<'a> {
     aggregate: &'a Aggregate,
     rows: &'a Rows,
-    inputs: Option<Inputs>,
+    inputs: Inputs,
 }
 
 impl<'a> BuiltinFold<'a> {
     pub(super) fn new(aggregate: &'a Aggregate, rows: &'a Rows) -> Self {
-        Self { aggregate, rows, inputs: None }
+        Self { aggregate, rows, inputs: Inputs::default() }
     }
 }
 
@@ -60,16 +60,14 @@ impl Fold for BuiltinFold<'_> {
         // A null value has nothing that an expression could look at: `count` alone counts it.
         let counts = matches!(self.aggregate.function, Function::One(Builtin::Count));
         self.inputs = match self.rows.values.get(row) {
-            None if !counts => None,
-            _ => Some(accumulator::inputs(&self.aggregate.function, self.rows, row)?),
+            None if !counts => Inputs::default(),
+            _ => accumulator::inputs(&self.aggregate.function, self.rows, row)?,
         };
         Ok(())
     }
 
     fn add(&mut self, row: usize, _: &[u8], _: Span, accumulator: Option<&[u8]>) -> Result<Option<Vec<u8>>, Fault> {
-        let none = Inputs::none(&self.aggregate.function);
-        let inputs = self.inputs.as_ref().unwrap_or(&none);
-        let folded = accumulator::add(self.aggregate, accumulator, inputs, self.rows, row)
+        let folded = accumulator::add(self.aggregate, accumulator, &self.inputs, self.rows, row)
             .map_err(|error| Fault::Row(error.into()))?;
         // A reduction to null.
         let is_gone = folded.is_empty() && matches!(self.aggregate.function, Function::One(Builtin::Reduce(_)));

@@ -3,6 +3,7 @@
 
 use std::ops::Bound;
 
+use super::finals::Closed;
 use super::results::stored;
 use super::{Fault, Work};
 use crate::ports::KeyRange;
@@ -10,9 +11,6 @@ use crate::state::keys;
 
 /// Sessions of one key that are looked at first: a row seldom touches more than two.
 const SESSIONS_FIRST: usize = 4;
-
-/// Sessions that one page of the index brings.
-const PAGE_SESSIONS: usize = 1_000;
 
 struct Found {
     start: i64,
@@ -101,28 +99,10 @@ impl Work<'_> {
     }
 
     fn emit_closed_sessions(&mut self, row: usize, close_time: i64) -> Result<(), Fault> {
-        if !self.emits_on_close() || self.clock.emitted >= close_time || close_time < 1 {
-            return Ok(());
-        }
-        self.clock.emitted = close_time;
-        let store = self.aggregate.store;
-        let upper = Bound::Excluded(keys::from_time(keys::BY_TIME, close_time));
-        let range = KeyRange { lower: Bound::Included(vec![keys::BY_TIME]), upper };
-        loop {
-            let page = self.state.range(store, &range, PAGE_SESSIONS, false)?;
-            let is_last = page.len() < PAGE_SESSIONS;
-            for (index, _) in page {
-                self.state.put(store, &index, None);
-                let Some((key, start, end)) = split_index(&index) else { continue };
-                let place = keys::session(&key, start, end);
-                let Some((at, accumulator)) = self.state.get(store, &place)?.and_then(stored) else { continue };
-                let value = self.fold.result(accumulator);
-                self.results.last(row, &key, value, at, (start, end));
-            }
-            if is_last {
-                return Ok(());
-            }
-        }
+        self.emit_until(row, close_time, close_time.saturating_sub(1), |index| {
+            let (key, start, end) = split_index(index)?;
+            Some(Closed { place: keys::session(&key, start, end), key, window: (start, end) })
+        })
     }
 }
 
