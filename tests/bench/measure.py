@@ -2,12 +2,13 @@
 """Measures a stream processor from outside, the same way whoever it is. Needs confluent-kafka.
 
   measure.py topic NAME PARTITIONS                          make (again) a topic that keeps everything
-  measure.py delete NAME                                    delete a topic
-  measure.py load TOPIC N [KEYS]                            N JSON orders of about 120 bytes, event time 1 ms apart
+  measure.py delete PREFIX                                  delete the topics whose names begin so
+  measure.py load TOPIC N [KEYS [BYTES]]                    N JSON orders of about 120 bytes, or more, event time 1 ms apart
   measure.py drain GROUP TOPIC [--limit S] -- CMD...        start CMD, wait until GROUP has committed all of TOPIC: rate, CPU, RSS
+  measure.py restore TASKS -- CMD...                        start CMD, wait until it has said of so many tasks that they are restored
   measure.py latency IN OUT RATE SECONDS -- CMD...          produce to IN, read OUT committed: p50, p99, max in ms
 """
-import json, os, random, signal, subprocess, sys, threading, time
+import base64, json, os, random, re, signal, subprocess, sys, threading, time
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -21,21 +22,25 @@ def topic(name, partitions):
         time.sleep(1)
     for f in admin.create_topics([NewTopic(name, partitions, 1, config={"retention.ms": "-1"})]).values(): f.result()
 
-def delete(name):
+def delete(prefix):
     admin = AdminClient({"bootstrap.servers": BOOTSTRAP})  # held: a client that is collected takes its futures with it
-    for f in admin.delete_topics([name], operation_timeout=10).values(): f.result()
+    names = [name for name in admin.list_topics(timeout=10).topics if name.startswith(prefix)]
+    for f in (admin.delete_topics(names, operation_timeout=10) if names else {}).values(): f.result()
 
-def order(rng, i):
-    return json.dumps({"id": f"order-{i:09d}", "customerId": rng.randrange(10000), "state": "CREATED", "product": PRODUCTS[i % 3],
-                       "quantity": rng.randrange(-1, 20), "price": round(rng.random() * 100, 2)}).encode()
+def order(rng, i, note=""):
+    fields = {"id": f"order-{i:09d}", "customerId": rng.randrange(10000), "state": "CREATED", "product": PRODUCTS[i % 3],
+              "quantity": rng.randrange(-1, 20), "price": round(rng.random() * 100, 2)}
+    return json.dumps({**fields, "note": note} if note else fields).encode()
 
-def load(name, n, keys):
+def load(name, n, keys, size):
     rng = random.Random(7)
+    noise = base64.b64encode(rng.randbytes(1 << 20)).decode()  # does not compress by more than a quarter
     p = Producer({"bootstrap.servers": BOOTSTRAP, "linger.ms": 50, "batch.num.messages": 50000, "queue.buffering.max.messages": 1000000})
-    base = 1_760_000_000_000
+    base, more = 1_760_000_000_000, max(size - 120, 0)
+    note = lambda i: noise[(at := i * 769 % (len(noise) - more)):at + more]
     for i in range(n):
         while True:
-            try: p.produce(name, key=f"k{rng.randrange(keys)}", value=order(rng, i), timestamp=base + i); break
+            try: p.produce(name, key=f"k{rng.randrange(keys)}", value=order(rng, i, note(i)), timestamp=base + i); break
             except BufferError: p.poll(0.1)
         if i % 10000 == 0: p.poll(0)
     p.flush()
@@ -93,6 +98,26 @@ def drain(group, name, limit, cmd):
               "steady_cpu_us": round((last[2] - warm[2]) / max(last[1] - warm[1], 1) * 1e6, 2), "rss_mb": round(last[3])}))
     finally: stop(proc)
 
+def restore(tasks, limit, cmd):
+    """Both say a line when a task begins to restore and one, with the number of rows, when it has; they are timed as they come."""
+    t0 = time.time(); proc = subprocess.Popen(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    timer = threading.Timer(limit, proc.kill); timer.start()
+    first = None; rows = 0; left = tasks
+    try:
+        for line in proc.stdout:
+            if first is None and "restoring" in line: first = time.time()
+            done = re.search(r"restored.*replayed_rows=(\d+)", line)
+            if done: rows += int(done[1]); left -= 1
+            if left == 0: break
+        else: print(json.dumps({"error": "did not finish", "left": left, "exit": proc.poll()})); return 1
+        now = time.time(); cpu, rss = usage(proc.pid)
+        print(json.dumps({"rows": rows, "restore_s": round(now - first, 3), "rate": int(rows / max(now - first, 1e-9)), "total_s": round(now - t0, 2),
+              "cpu_us_per_row": round(cpu / max(rows, 1) * 1e6, 2), "rss_mb": round(rss)}))
+    finally:
+        timer.cancel()
+        threading.Thread(target=proc.stdout.read, daemon=True).start()  # nobody is to wait for a full pipe
+        stop(proc)
+
 def latency(src, dst, rate, seconds, cmd):
     proc = subprocess.Popen(cmd, stdout=subprocess.DEVNULL); got = []; stopping = threading.Event()
     def read():
@@ -127,8 +152,9 @@ def main(a):
     if "--limit" in a: k = a.index("--limit"); limit = float(a[k + 1]); del a[k:k + 2]
     if a[:1] == ["topic"]: return topic(a[1], int(a[2]))
     if a[:1] == ["delete"]: return delete(a[1])
-    if a[:1] == ["load"]: return load(a[1], int(a[2]), int(a[3]) if len(a) > 3 else 10000)
+    if a[:1] == ["load"]: return load(a[1], int(a[2]), int(a[3]) if len(a) > 3 else 10000, int(a[4]) if len(a) > 4 else 0)
     if a[:1] == ["drain"]: return drain(a[1], a[2], limit, cmd)
+    if a[:1] == ["restore"]: return restore(int(a[1]), limit, cmd)
     if a[:1] == ["latency"]: return latency(a[1], a[2], float(a[3]), float(a[4]), cmd)
     print(__doc__); return 2
 

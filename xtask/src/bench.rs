@@ -1,9 +1,11 @@
 //! `cargo xtask bench [--runs N] [--orders N] [PART...]`: Weir against its peers, the same work on the same broker in the same
 //! run; a table of ratios in target/bench/report.md. `tests/bench/README.md` says how each figure is taken.
 
+mod drains;
 mod embedded;
 mod measure;
 mod peers;
+mod restoring;
 mod swapping;
 mod table;
 
@@ -18,7 +20,9 @@ use crate::paths;
 use crate::process::run as run_command;
 use crate::step::step;
 use crate::{plugins, setup};
-use measure::Bench;
+use drains::{DRAINS, Drain, Input};
+use measure::{Bench, Figures, Run};
+use peers::{Peer, VALIDATE};
 use table::Table;
 
 /// What to measure.
@@ -28,7 +32,8 @@ struct Settings {
     parts: Vec<String>,
 }
 
-const PARTS: [&str; 5] = ["forward", "validate", "latency", "embedded", "swap"];
+/// Beside [`DRAINS`].
+const OTHERS: [&str; 5] = ["latency", "swap", "embedded", "restore", "crash"];
 
 /// Loaded through the shell, line by line, so fewer than on Kafka.
 const ORDERS_EMBEDDED_MAX: u64 = 2_000_000;
@@ -45,15 +50,19 @@ impl Settings {
             match argument {
                 "--runs" => settings.runs = usize::try_from(number()?)?,
                 "--orders" => settings.orders = number()?,
-                part if PARTS.contains(&part) => settings.parts.push(part.to_owned()),
-                other => bail!("unknown: {other}; parts are {}", PARTS.join(", ")),
+                part if parts().any(|known| known == part) => settings.parts.push(part.to_owned()),
+                other => bail!("unknown: {other}; parts are {}", parts().collect::<Vec<_>>().join(", ")),
             }
         }
         if settings.parts.is_empty() {
-            settings.parts = PARTS.map(str::to_owned).into();
+            settings.parts = parts().map(str::to_owned).collect();
         }
         Ok(settings)
     }
+}
+
+fn parts() -> impl Iterator<Item = &'static str> {
+    DRAINS.iter().map(|drain| drain.part).chain(OTHERS)
 }
 
 /// Measures and writes the report.
@@ -80,39 +89,82 @@ pub fn run(arguments: &[&str]) -> Result<()> {
 
 fn measure_all(settings: &Settings, bench: &Bench) -> Result<Table> {
     let mut table = Table::default();
-    let input = "orders";
-    step("load", &format!("{} orders of some 120 bytes", settings.orders), || bench.load(input, settings.orders))?;
     let wants = |part: &str| settings.parts.iter().any(|wanted| wanted == part);
     for round in 0..settings.runs {
-        for (part, peers) in [("forward", peers::FORWARD), ("validate", peers::VALIDATE)] {
-            for peer in peers.iter().filter(|_| wants(part)) {
-                let what = format!("{part} in {} ({} of {})", peer.name(), round + 1, settings.runs);
-                let figures = step("drain", &what, || bench.drain(*peer, part, input, round))?;
-                println!("    {figures}");
-                table.add(part, *peer, &figures);
+        let round = Round { settings, bench, round };
+        for drain in DRAINS.iter().filter(|drain| wants(drain.part)) {
+            // Its stores are what is restored.
+            if drain.part != "unique" || !wants("restore") {
+                round.drain(drain, &mut table)?;
             }
         }
-        for peer in [peers::Peer::Streams, peers::Peer::Weir].iter().filter(|_| wants("latency")) {
-            let what = format!("5 k/s forward in {} ({} of {})", peer.name(), round + 1, settings.runs);
-            let figures = step("latency", &what, || bench.latency(*peer, round))?;
-            println!("    {figures}");
-            table.add("latency", *peer, &figures);
+        if wants("restore") {
+            round.restore(&mut table)?;
+        }
+        if wants("crash") {
+            bench.load(Input::Large, settings.orders)?;
+            round.take("crash", Peer::Weir, &mut table, || restoring::after_crash(bench, round.round))?;
+        }
+        for peer in VALIDATE.iter().filter(|_| wants("latency")) {
+            round.take("latency", *peer, &mut table, || bench.latency(*peer, round.round))?;
         }
         if wants("swap") {
-            let what = format!("under full load ({} of {})", round + 1, settings.runs);
-            let figures = step("swap", &what, || swapping::measure(bench, input, round))?;
-            println!("    {figures}");
-            table.add("swap", peers::Peer::Weir, &figures);
+            bench.load(Input::Orders, settings.orders)?;
+            let input = Input::Orders.topic();
+            round.take("swap", Peer::Weir, &mut table, || swapping::measure(bench, input, round.round))?;
         }
         if wants("embedded") {
-            let what = format!("validate on the embedded log ({} of {})", round + 1, settings.runs);
-            let figures =
-                step("embedded", &what, || embedded::measure(bench, settings.orders.min(ORDERS_EMBEDDED_MAX)))?;
-            println!("    {figures}");
-            table.add("embedded", peers::Peer::Weir, &figures);
+            let orders = settings.orders.min(ORDERS_EMBEDDED_MAX);
+            round.take("embedded", Peer::Weir, &mut table, || embedded::measure(bench, orders))?;
         }
     }
     Ok(table)
+}
+
+/// One of the runs of all parts.
+struct Round<'a> {
+    settings: &'a Settings,
+    bench: &'a Bench,
+    round: usize,
+}
+
+impl Round<'_> {
+    fn take(&self, part: &str, peer: Peer, table: &mut Table, measure: impl FnOnce() -> Result<Figures>) -> Result<()> {
+        let figures = step(part, &self.named(peer), measure)?;
+        println!("    {figures}");
+        table.add(part, peer, &figures);
+        Ok(())
+    }
+
+    fn named(&self, peer: Peer) -> String {
+        format!("{} ({} of {})", peer.name(), self.round + 1, self.settings.runs)
+    }
+
+    fn drain(&self, drain: &Drain, table: &mut Table) -> Result<()> {
+        self.bench.load(drain.input, self.settings.orders)?;
+        for &peer in drain.peers {
+            self.take(drain.part, peer, table, || {
+                let run = Run::new(self.bench, drain, peer, self.round)?;
+                let figures = run.drain()?;
+                run.clean_up()?;
+                Ok(figures)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn restore(&self, table: &mut Table) -> Result<()> {
+        let drain = drains::named("unique").context("the drain whose stores are restored")?;
+        self.bench.load(drain.input, self.settings.orders)?;
+        for &peer in drain.peers {
+            let (drained, restored) =
+                step("restore", &self.named(peer), || restoring::after_drain(self.bench, drain, peer, self.round))?;
+            println!("    {drained}\n    {restored}");
+            table.add("unique", peer, &drained);
+            table.add("restore", peer, &restored);
+        }
+        Ok(())
+    }
 }
 
 /// Where the Kafka Streams peer's classes are.

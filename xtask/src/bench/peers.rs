@@ -38,10 +38,11 @@ impl Peer {
         }
     }
 
-    /// The command that runs `topology` for consumer group `group` from `input` to `output`; `folder` is for its state.
+    /// The command that runs a topology, by its name here and in the peer, for consumer group `group` from one topic to
+    /// another.
     pub fn command(
         self,
-        topology: &str,
+        (topology, in_streams): (&str, &str),
         group: &str,
         topics: (&str, &str),
         bench: &super::Bench,
@@ -53,7 +54,7 @@ impl Peer {
                 let classpath = format!("{}/*:{}", kafka::jars()?.display(), classes(bench.folder()).display());
                 let options = ["-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", &classpath, "Bench"];
                 let java = std::iter::once("java").chain(options);
-                java.chain([topology, group, input, output]).map(str::to_owned).collect()
+                java.chain([in_streams, group, input, output]).map(str::to_owned).collect()
             }
             Self::Echo => vec![binary("echo"), group.into(), input.into(), output.into()],
             Self::Weir => {

@@ -18,13 +18,13 @@ pub fn measure(bench: &Bench, input: &str, round: usize) -> Result<Figures> {
     let group = format!("swap-{round}");
     let output = format!("{group}-out");
     bench.make_topic(&output)?;
-    let mut command = Peer::Weir.command("validate", &group, (input, &output), bench)?;
+    let mut command = Peer::Weir.command(("validate", "validate"), &group, (input, &output), bench)?;
     command.extend(["--log", "warn"].map(str::to_owned));
     let host = Host::start(&command, LISTEN, bench.folder().join(format!("{group}.log")))?;
     let swaps = swap::back_and_forth(&host.http, &paths::plugins().join("order-details.wasm"), SWAPS, PAUSE)?;
     let (taken, end) = host.progress()?;
     host.stop()?;
-    bench.delete_topic(&output)?;
+    bench.delete_topics(&group)?;
     let figures = [
         ("swaps", swaps.done as f64),
         ("longest_pause_ms", swaps.longest_pause_ms),
