@@ -4,7 +4,7 @@
 //! stable positions and the transactions of expelled owners, changelogs read in bulk, topics and offsets.
 //! Must not know: what a record means, what a task or a node is, when to commit.
 //! Start at `transport.rs`, the way of one poll; then `producer.rs`, the way of one commit; `assigning.rs` says why a new
-//! owner may begin, `replay.rs` how a changelog is read. Membership is a trait of its own (`membership/`); all unsafe code is in `ffi.rs`.
+//! owner may begin, `replay.rs` how a changelog is read. Membership is a trait of its own (`membership/`); all unsafe code is in `ffi/`.
 //! Not here: the partitioner (weir-core computes every partition), retries with a back-off (the caller's).
 
 mod admin;

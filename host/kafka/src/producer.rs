@@ -15,8 +15,6 @@ use crate::status::{CONNECTION_FAILED, Status, lock, log};
 
 /// How long one attempt to initialise transactions may keep the thread.
 const INIT_WAIT: Duration = Duration::from_secs(2);
-/// How long the producer waits for news while it drains. The next look at the queue's length is then.
-const DRAIN_POLL: Duration = Duration::from_micros(500);
 /// How long a full queue waits before it is tried again.
 const FULL_POLL: Duration = Duration::from_millis(1);
 /// How long an abort waits for rows in flight: purging one that was sent leaves a gap in the sequence numbers.
@@ -237,9 +235,9 @@ impl TransactionalProducer {
             return Err(CommitError::Fenced("this member has no place in its group at this moment".into()));
         };
         let offsets = offset_list(positions)?;
-        // Drain by hand. rdkafka's `flush`, which its `commit_transaction` calls, polls until its 100 ms deadline even when
-        // everything is delivered; drained first, a commit takes some 10 ms.
-        if !drain(producer, self.timeout) {
+        // rdkafka's `flush`, which its `commit_transaction` calls, polls until its 100 ms deadline even when everything is
+        // delivered; drained first, a commit takes some 10 ms.
+        if !ffi::drain(producer, self.timeout) {
             return Err(CommitError::Refused(format!("rows were not delivered within {:?}", self.timeout)));
         }
         if let Some(failed) = lock(&producer.context().failed).clone() {
@@ -287,9 +285,9 @@ impl TransactionalProducer {
         let Some(producer) = self.producer.as_ref().filter(|_| self.open) else { return Ok(()) };
         // librdkafka's abort waits for reports that only a poll delivers, and this thread would be inside the abort: so
         // every row is out of the producer before it, delivered or, where the broker is silent, purged.
-        if !drain(producer, ABORT_DRAIN) {
+        if !ffi::drain(producer, ABORT_DRAIN) {
             producer.purge(PurgeConfig::default().queue().inflight());
-            drain(producer, ABORT_DRAIN);
+            ffi::drain(producer, ABORT_DRAIN);
         }
         let aborted = producer.abort_transaction(self.timeout);
         producer.poll(Duration::ZERO);
@@ -377,18 +375,6 @@ fn serve_all(producer: &BaseProducer<TransactionWatch>) {
 /// librdkafka takes 0 for "now", which would differ at each repetition: the start of 1970 is written a millisecond late.
 pub(crate) fn writable_timestamp(timestamp: i64) -> i64 {
     if timestamp == 0 { 1 } else { timestamp }
-}
-
-/// Waits until no row is left in the producer; false: some are after `wait`.
-fn drain(producer: &BaseProducer<TransactionWatch>, wait: Duration) -> bool {
-    let deadline = Instant::now() + wait;
-    while producer.in_flight_count() > 0 {
-        if Instant::now() > deadline {
-            return false;
-        }
-        producer.poll(DRAIN_POLL);
-    }
-    true
 }
 
 fn offset_list(positions: &[Position]) -> Result<TopicPartitionList, CommitError> {
