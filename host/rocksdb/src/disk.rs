@@ -2,13 +2,18 @@ use std::fs;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, FlushOptions, Options, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{
+    ColumnFamily, ColumnFamilyDescriptor, DB, FlushOptions, IngestExternalFileOptions, Options, ReadOptions,
+    WriteBatch, WriteOptions,
+};
 use weir_core::ports::{Checkpoint, Entries, KeyRange, StoreError};
+use weir_core::topology::StoreIndex;
 
 use crate::family::{Family, POSITIONS, split_name};
-use crate::options::{Mode, Shared};
+use crate::filling::{FILE_ROWS_MIN, Filling, Last, write_file};
+use crate::options::Shared;
 use crate::{checkpoint, error};
 
 /// Its being there says that what lies beside it is damaged.
@@ -17,8 +22,8 @@ const DAMAGED: &str = "DAMAGED";
 /// Above all rows of Weir's own encodings: from here on keys are deleted one by one when a store is cleared.
 const CLEARED_BELOW: [u8; 4] = [u8::MAX; 4];
 
-/// Once so many rows of a changelog have come it is worth to open the database anew, for writing alone.
-const FILL_ROWS_MIN: usize = 10_000;
+/// Where files are written that RocksDB is to take in: what lies there when a database is opened is of no use.
+const FILLING: &str = "filling";
 
 /// Rows for a family, `None` deletes.
 pub(crate) type Write<'a> = (&'a Family, &'a [u8], Option<&'a [u8]>);
@@ -28,19 +33,14 @@ pub(crate) struct Disk {
     dir: PathBuf,
     families: Vec<Family>,
     shared: Arc<Shared>,
-    /// None: closed, or it could not be opened again.
-    open: RwLock<Option<Open>>,
-    /// Held by whoever writes: one at a time, so that the checkpoints on disk are in order. Rows replayed since it is open.
-    writer: Mutex<usize>,
-    /// It was read since it is open: what comes now is no longer the filling of a new store.
-    was_read: AtomicBool,
+    /// None: closed.
+    open: RwLock<Option<DB>>,
+    /// Held by whoever writes: one at a time, so that the checkpoints on disk are in order.
+    writer: Mutex<Filling>,
+    /// There are rows in `writer` that reads would miss.
+    is_filling: AtomicBool,
     /// A write failed or damage was seen: to be opened anew before it is used by another owner.
     has_failed: AtomicBool,
-}
-
-struct Open {
-    db: DB,
-    mode: Mode,
 }
 
 impl Disk {
@@ -55,13 +55,12 @@ impl Disk {
     ) -> Result<(Self, Checkpoint), StoreError> {
         fs::create_dir_all(&dir).map_err(|cause| error::io("make the folder", &dir, &cause))?;
         check_before_open(&dir)?;
-        let db = open_database(&dir, &families, &shared, Mode::Serving)?;
-        let open = RwLock::new(Some(Open { db, mode: Mode::Serving }));
-        let (writer, was_read, has_failed) = (Mutex::new(0), AtomicBool::new(false), AtomicBool::new(false));
-        let disk = Self { dir, families, shared, open, writer, was_read, has_failed };
+        drop_filling(&dir)?;
+        let open = RwLock::new(Some(open_database(&dir, &families, &shared)?));
+        let (writer, is_filling, has_failed) = (Mutex::default(), AtomicBool::new(false), AtomicBool::new(false));
+        let disk = Self { dir, families, shared, open, writer, is_filling, has_failed };
         let checkpoint = disk.read_checkpoint()?;
         disk.clear_strays(&checkpoint)?;
-        disk.was_read.store(false, Ordering::Relaxed);
         Ok((disk, checkpoint))
     }
 
@@ -76,7 +75,7 @@ impl Disk {
     /// Lets go of the files. Whoever still has it gets errors.
     pub(crate) fn close(&self) {
         self.has_failed.store(true, Ordering::Relaxed);
-        *write(&self.open) = None;
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(crate) fn get(&self, family: &Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -116,82 +115,147 @@ impl Disk {
         if range.is_empty() || limit == 0 {
             return Ok(Entries::new());
         }
-        self.reading(|db| {
-            let mut rows = db.raw_iterator_cf_opt(self.handle(db, &family.name)?, bounds(range));
-            let mut entries = Entries::new();
-            if backward {
-                rows.seek_to_last()
-            } else {
-                rows.seek_to_first()
-            };
-            while let Some((key, value)) = rows.item() {
-                entries.push((key.to_vec(), value.to_vec()));
-                if entries.len() == limit {
-                    break;
-                }
-                if backward {
-                    rows.prev()
-                } else {
-                    rows.next()
-                };
-            }
-            self.checked(rows.status())?;
-            Ok(entries)
-        })
+        self.reading(|db| self.scan(db, family, range, limit, backward))
     }
 
-    /// Writes all of it or nothing. `is_replay`: nobody is to read before there is a write that is none.
+    fn scan(
+        &self,
+        db: &DB,
+        family: &Family,
+        range: &KeyRange,
+        limit: usize,
+        backward: bool,
+    ) -> Result<Entries, StoreError> {
+        let mut rows = db.raw_iterator_cf_opt(self.handle(db, &family.name)?, bounds(range));
+        let mut entries = Entries::new();
+        if backward {
+            rows.seek_to_last()
+        } else {
+            rows.seek_to_first()
+        };
+        while let Some((key, value)) = rows.item() {
+            entries.push((key.to_vec(), value.to_vec()));
+            if entries.len() == limit {
+                break;
+            }
+            if backward {
+                rows.prev()
+            } else {
+                rows.next()
+            };
+        }
+        self.checked(rows.status())?;
+        Ok(entries)
+    }
+
+    /// Writes all of it or nothing. `is_replay`: it is gathered first, since nobody reads before there is much of it.
     pub(crate) fn write(
         &self,
         writes: &[Write<'_>],
         checkpoint: &Checkpoint,
         is_replay: bool,
     ) -> Result<(), StoreError> {
-        let mut replayed = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        *replayed += if is_replay { writes.len() } else { 0 };
-        let is_filling = is_replay && *replayed >= FILL_ROWS_MIN && !self.was_read.load(Ordering::Relaxed);
-        let mode = match (is_filling, is_replay) {
-            (true, _) => Some(Mode::Filling),
-            (_, false) => Some(Mode::Serving),
-            // The rest of a changelog, or a first look at it: as it is open now.
-            (false, true) => None,
-        };
-        self.with(mode, |db| {
-            let bytes = writes.iter().map(|(_, key, value)| key.len() + value.map_or(0, <[u8]>::len) + ROW_BYTES).sum();
-            let mut batch = WriteBatch::with_capacity_bytes(bytes);
-            let mut last: Option<(&str, &ColumnFamily)> = None;
-            for (family, key, value) in writes {
-                let handle = match last {
-                    Some((name, handle)) if name == family.name => handle,
-                    _ => self.handle(db, &family.name)?,
-                };
-                last = Some((&family.name, handle));
-                match value {
-                    Some(value) => batch.put_cf(handle, key, value),
-                    None => batch.delete_cf(handle, key),
-                }
+        let mut filling = self.writer();
+        if is_replay {
+            writes.iter().for_each(|(family, key, value)| filling.push(family.index, key, *value));
+            filling.reaches(checkpoint);
+            self.is_filling.store(true, Ordering::Release);
+            let is_full = filling.bytes() >= self.shared.filling_bytes_max();
+            return if is_full { self.settle(&mut filling) } else { Ok(()) };
+        }
+        self.settle(&mut filling)?;
+        self.with(|db| self.write_batch(db, writes.iter().copied(), checkpoint))
+    }
+
+    fn write_batch<'a>(
+        &self,
+        db: &DB,
+        writes: impl Iterator<Item = Write<'a>> + Clone,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), StoreError> {
+        let row_bytes = |(_, key, value): Write<'_>| key.len() + value.map_or(0, <[u8]>::len) + ROW_BYTES;
+        let mut batch = WriteBatch::with_capacity_bytes(writes.clone().map(row_bytes).sum());
+        let mut last: Option<(StoreIndex, &ColumnFamily)> = None;
+        for (family, key, value) in writes {
+            let handle = match last {
+                Some((index, handle)) if index == family.index => handle,
+                _ => self.handle(db, &family.name)?,
+            };
+            last = Some((family.index, handle));
+            match value {
+                Some(value) => batch.put_cf(handle, key, value),
+                None => batch.delete_cf(handle, key),
             }
-            self.commit(db, batch, checkpoint)
-        })
+        }
+        self.commit(db, batch, checkpoint)
+    }
+
+    /// Writes what is gathered of a replay.
+    fn settle(&self, filling: &mut Filling) -> Result<(), StoreError> {
+        let Some(checkpoint) = filling.checkpoint().cloned() else { return Ok(()) };
+        let makes_files = filling.rows() >= FILE_ROWS_MIN;
+        let rows = filling.sorted();
+        self.with(|db| {
+            if makes_files {
+                return self.take_in_files(db, &rows, &checkpoint);
+            }
+            let family = |store| self.families.iter().find(|family| family.index == store);
+            let writes = rows.iter().filter_map(|(store, key, value)| Some((family(*store)?, *key, *value)));
+            self.write_batch(db, writes, &checkpoint)
+        })?;
+        filling.clear();
+        self.is_filling.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// A file for each family, and then the checkpoint, which has to be on disk like them.
+    fn take_in_files(&self, db: &DB, rows: &[Last<'_>], checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        let folder = self.dir.join(FILLING);
+        fs::create_dir_all(&folder).map_err(|cause| error::io("make the folder", &folder, &cause))?;
+        let mut how = IngestExternalFileOptions::default();
+        how.set_move_files(true);
+        for rows in rows.chunk_by(|(a, ..), (b, ..)| a == b) {
+            let Some(family) = rows.first().and_then(|row| self.families.iter().find(|family| family.index == row.0))
+            else {
+                continue;
+            };
+            let file = folder.join(format!("{}.sst", family.index.0));
+            let options = self.shared.family(family.expired_before.as_ref());
+            self.checked(write_file(&file, &options, rows))?;
+            let handle = self.handle(db, &family.name)?;
+            self.checked(db.ingest_external_file_cf_opts(handle, &how, vec![&file]))?;
+        }
+        self.commit(db, WriteBatch::default(), checkpoint)?;
+        self.checked(db.flush_cf(self.handle(db, POSITIONS)?))
+    }
+
+    /// For whoever writes or needs all that was written.
+    fn writer(&self) -> MutexGuard<'_, Filling> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Empties a family, together with the checkpoint that no longer names it.
     pub(crate) fn clear(&self, family: &Family, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        let _one_at_a_time = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let range = KeyRange { lower: Bound::Included(CLEARED_BELOW.to_vec()), upper: Bound::Unbounded };
-        let above = self.range(family, &range, usize::MAX, false)?;
-        self.with(None, |db| {
-            let handle = self.handle(db, &family.name)?;
+        let mut filling = self.writer();
+        self.settle(&mut filling)?;
+        self.with(|db| {
             let mut batch = WriteBatch::default();
-            batch.delete_range_cf(handle, &b""[..], &CLEARED_BELOW[..]);
-            above.iter().for_each(|(key, _)| batch.delete_cf(handle, key));
+            // A deletion of nothing still costs: a buffer that has one of a range cannot use its filter.
+            if !self.scan(db, family, &KeyRange::prefix(b""), 1, false)?.is_empty() {
+                let handle = self.handle(db, &family.name)?;
+                let range = KeyRange { lower: Bound::Included(CLEARED_BELOW.to_vec()), upper: Bound::Unbounded };
+                let above = self.scan(db, family, &range, usize::MAX, false)?;
+                batch.delete_range_cf(handle, &b""[..], &CLEARED_BELOW[..]);
+                above.iter().for_each(|(key, _)| batch.delete_cf(handle, key));
+            }
             self.commit(db, batch, checkpoint)
         })
     }
 
     /// Everything that was written is on disk when this returns.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
-        self.with(None, |db| {
+        self.settle(&mut self.writer())?;
+        self.with(|db| {
             let names = self.families.iter().map(|family| family.name.as_str()).chain([POSITIONS]);
             let handles = names.map(|name| self.handle(db, name)).collect::<Result<Vec<_>, _>>()?;
             self.checked(db.flush_cfs_opt(&handles, &FlushOptions::default()))
@@ -232,39 +296,18 @@ impl Disk {
     }
 
     fn reading<T>(&self, read: impl FnOnce(&DB) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.was_read.store(true, Ordering::Relaxed);
-        self.with(Some(Mode::Serving), read)
+        if self.is_filling.load(Ordering::Acquire) {
+            self.settle(&mut self.writer())?;
+        }
+        self.with(read)
     }
 
-    /// Does something with the database, open for `mode`; none: as it is.
-    fn with<T>(&self, mode: Option<Mode>, act: impl FnOnce(&DB) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let fits = |open: &Open| mode.is_none_or(|mode| mode == open.mode);
-        match &*open {
-            Some(open) if fits(open) => return act(&open.db),
-            None if self.has_failed() => return Err(self.closed()),
-            _ => {}
-        }
-        drop(open);
-        let open = self.reopen(mode.unwrap_or(Mode::Serving))?;
-        match &*open {
-            Some(open) => act(&open.db),
+    /// Does something with the database.
+    fn with<T>(&self, act: impl FnOnce(&DB) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &*self.open.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(db) => act(db),
             None => Err(self.closed()),
         }
-    }
-
-    /// Opens it anew. Closing writes to disk what is only in buffers.
-    fn reopen(&self, mode: Mode) -> Result<RwLockReadGuard<'_, Option<Open>>, StoreError> {
-        let mut open = write(&self.open);
-        if self.has_failed() {
-            return Err(self.closed());
-        }
-        if open.as_ref().is_none_or(|open| open.mode != mode) {
-            *open = None;
-            let db = open_database(&self.dir, &self.families, &self.shared, mode);
-            *open = Some(Open { db: db.inspect_err(|cause| self.note(cause))?, mode });
-        }
-        Ok(RwLockWriteGuard::downgrade(open))
     }
 
     fn handle<'a>(&self, db: &'a DB, family: &str) -> Result<&'a ColumnFamily, StoreError> {
@@ -295,8 +338,13 @@ impl Disk {
 /// What a row takes in a batch beside its bytes, at most.
 const ROW_BYTES: usize = 12;
 
-fn write(lock: &RwLock<Option<Open>>) -> RwLockWriteGuard<'_, Option<Open>> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
+/// Deletes what a kill has left of files on their way in.
+fn drop_filling(dir: &Path) -> Result<(), StoreError> {
+    let folder = dir.join(FILLING);
+    if !folder.exists() {
+        return Ok(());
+    }
+    fs::remove_dir_all(&folder).map_err(|cause| error::io("remove", &folder, &cause))
 }
 
 /// RocksDB makes a new database, and deletes what else is there, where the file is gone that names the others.
@@ -313,11 +361,11 @@ fn check_before_open(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn open_database(dir: &Path, families: &[Family], shared: &Shared, mode: Mode) -> Result<DB, StoreError> {
+fn open_database(dir: &Path, families: &[Family], shared: &Shared) -> Result<DB, StoreError> {
     let known = known_families(dir)?;
     let mut descriptors: Vec<ColumnFamilyDescriptor> = families
         .iter()
-        .map(|family| ColumnFamilyDescriptor::new(&family.name, shared.family(family.expired_before.as_ref(), mode)))
+        .map(|family| ColumnFamilyDescriptor::new(&family.name, shared.family(family.expired_before.as_ref())))
         .collect();
     descriptors.push(ColumnFamilyDescriptor::new(POSITIONS, shared.small_family()));
     // RocksDB opens all families or none.

@@ -3,7 +3,8 @@
 //! One database for each task in `<dir>/<application>/<task>/`, a column family for each store, one block cache and one
 //! budget of write buffers for the whole host. There is no write-ahead log: what was applied since the last flush is lost
 //! by a kill, and the changelog brings it back. Flushes are atomic over the families, so what a kill leaves is some state
-//! that was once applied as a whole, with the checkpoint of that moment beside it.
+//! that was once applied as a whole, with the checkpoint of that moment beside it. A replay goes past the buffers
+//! (`filling.rs`): what a kill leaves of one may be ahead of its checkpoint, and comes out the same when it is replayed again.
 //!
 //! - Damage is found by checksums. A database that cannot be read is thrown away with a word in the log and made anew;
 //!   one that turns out damaged later answers `StoreError::Corrupt`, and is thrown away when it is opened again.
@@ -18,6 +19,7 @@ mod checkpoint;
 mod disk;
 mod error;
 mod family;
+mod filling;
 mod fit;
 mod options;
 mod space;

@@ -1,9 +1,6 @@
 use std::sync::atomic::Ordering;
 
-use rocksdb::{
-    BlockBasedOptions, Cache, CompactionDecision, DBCompressionType, LogLevel, MemtableFactory, Options,
-    WriteBufferManager,
-};
+use rocksdb::{BlockBasedOptions, Cache, CompactionDecision, DBCompressionType, LogLevel, Options, WriteBufferManager};
 use weir_core::state::keys;
 
 use crate::family::ExpiredBefore;
@@ -30,6 +27,9 @@ const BUFFER_FILTER_RATIO: f64 = 0.01;
 /// A write buffer takes memory in pieces of so many bytes. RocksDB's own 1 MiB would be most of the budget for a host with
 /// many small stores.
 const ARENA_BLOCK_BYTES: usize = 128 << 10;
+/// Files of a family that were not merged yet: with so many, writes are slowed down or wait.
+const FILES_BEFORE_SLOW: i32 = 64;
+const FILES_BEFORE_STOP: i32 = 1000;
 /// Threads that flush and compact, for the whole host.
 const BACKGROUND_JOBS: i32 = 2;
 /// Buffers of a family: one that is written and those that wait for the disk.
@@ -43,15 +43,6 @@ pub(crate) struct Shared {
     cache: Cache,
     buffers: WriteBufferManager,
     options: RocksOptions,
-}
-
-/// What a database is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Reads and writes.
-    Serving,
-    /// Writes alone: buffers are plain lists, sorted once they are full. Reading such a buffer means sorting it.
-    Filling,
 }
 
 impl Shared {
@@ -82,18 +73,21 @@ impl Shared {
         options
     }
 
+    /// Rows of a replay that a task gathers before they are written.
+    pub(crate) fn filling_bytes_max(&self) -> usize {
+        self.options.write_buffer_bytes / 4
+    }
+
     /// Of a store's family.
-    pub(crate) fn family(&self, expired_before: Option<&ExpiredBefore>, mode: Mode) -> Options {
+    pub(crate) fn family(&self, expired_before: Option<&ExpiredBefore>) -> Options {
         let mut options = self.small_family();
         options.set_write_buffer_size(self.options.write_buffer_bytes / 2);
         options.set_max_write_buffer_number(WRITE_BUFFERS_MAX);
-        match mode {
-            Mode::Serving => {
-                options.set_memtable_whole_key_filtering(true);
-                options.set_memtable_prefix_bloom_ratio(BUFFER_FILTER_RATIO);
-            }
-            Mode::Filling => options.set_memtable_factory(MemtableFactory::Vector),
-        }
+        options.set_memtable_whole_key_filtering(true);
+        options.set_memtable_prefix_bloom_ratio(BUFFER_FILTER_RATIO);
+        // A restore leaves many files that are still to be merged, which is no reason to hold up who writes after it.
+        options.set_level_zero_slowdown_writes_trigger(FILES_BEFORE_SLOW);
+        options.set_level_zero_stop_writes_trigger(FILES_BEFORE_STOP);
         if let Some(before) = expired_before.cloned() {
             // Files that overlap no other are moved as they are; RocksDB looks at those again when they are 30 days old.
             options.set_compaction_filter("expired", move |_level, key, _value| match keys::last_time(key) {

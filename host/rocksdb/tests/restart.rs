@@ -185,6 +185,41 @@ fn expired_rows_leave_the_disk() {
 }
 
 #[test]
+fn a_replay_from_the_beginning_becomes_files_that_a_kill_leaves() {
+    let folder = Folder::new(RocksOptions { write_buffer_bytes: 1 << 20, ..RocksOptions::default() });
+    let stores = folder.open().unwrap();
+    stores.clear(TABLE).unwrap();
+    let mut files = 0;
+    for batch in 0..20_u32 {
+        let row = |key: u32| (TABLE, (batch * 2000 + key).to_be_bytes().to_vec(), Some(vec![7; 50]));
+        let replayed = Replayed { next: i64::from(batch), topic_id: "id".to_owned() };
+        let checkpoint = Checkpoint { changelogs: [(TABLE, replayed)].into(), positions: vec![], applied_at_ms: 1 };
+        stores.apply(&Changes { writes: (0..2000).map(row).collect(), checkpoint }).unwrap();
+        files = std::fs::read_dir(folder.task()).unwrap().flatten().filter(|entry| is_table(&entry.path())).count();
+    }
+    assert!(files >= 4, "{files} files of 40,000 rows");
+    // Nobody has flushed: this is what a killed host finds.
+    let copy = Folder::new(RocksOptions::default());
+    copy_files(&folder.task(), &copy.task());
+    let left = copy.open().unwrap();
+    let next = left.checkpoint().unwrap().changelogs[&TABLE].next;
+    assert!(next > 10, "what was replayed is on disk as far as {next}");
+    let key = ((next as u32 + 1) * 2000 - 1).to_be_bytes();
+    assert_eq!(left.get(TABLE, &key).unwrap(), Some(vec![7; 50]));
+}
+
+fn is_table(path: &std::path::Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "sst")
+}
+
+fn copy_files(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten().filter(|entry| entry.path().is_file()) {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
 fn a_changelog_is_taken_in_by_many_rows_and_read_then() {
     const BATCHES: u32 = 9;
     const ROWS: u32 = 6000;
