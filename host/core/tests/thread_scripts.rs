@@ -115,6 +115,18 @@ nodes:
   verdicts: { from: details, sink: out }
 ";
 
+/// Two topics that one task takes by their timestamps.
+const MERGED: &str = "
+application: app
+topics:
+  orders:  { partitions: 1 }
+  returns: { partitions: 1 }
+  out:     { partitions: 1 }
+nodes:
+  all: { source: [orders, returns] }
+  out: { from: all, sink: out }
+";
+
 /// Counts per key, `k` for every row; a repartition topic is read as well, so that its purge can be seen.
 const STATEFUL: &str = "
 application: app
@@ -141,6 +153,13 @@ impl Runner {
         };
         self.thread =
             StreamThread::new(Arc::new(topology), partitions.into(), config, Box::new(Supplier)).with_stores(stores);
+        Ok(())
+    }
+
+    fn merged(&mut self, config: ThreadConfig) -> Result<(), Box<dyn Error>> {
+        let topology = weir_core::topology::parse("t.yaml", MERGED).map_err(|errors| errors.render())?;
+        let partitions = [("orders", 1), ("returns", 1), ("out", 1)].map(|(name, count)| (name.into(), count));
+        self.thread = StreamThread::new(Arc::new(topology), partitions.into(), config, Box::new(Supplier));
         Ok(())
     }
 
@@ -202,6 +221,7 @@ impl Runner {
             "revoked" => Event::Revoked(partitions()?),
             "lost" => Event::Lost(partitions()?),
             "fetched" => self.fetch(command)?,
+            "ended" => Event::Ended(partitions()?.into_iter().next().ok_or("of which partition?")?),
             "replayed" => self.replayed(command)?,
             "committed" => {
                 let ends = positions()?.into_iter().map(|end| (end.partition, end.offset)).collect();
@@ -234,6 +254,12 @@ impl goldenscript::Runner for Runner {
                 let config =
                     ThreadConfig { batch_rows_max: rows, transaction_bytes_max: bytes, ..ThreadConfig::default() };
                 *self = Self::new(policy, config)?;
+                return Ok(String::new());
+            }
+            "merged" => {
+                let idle =
+                    args.take_key("idle").map_or(Ok(0), |idle| if idle == "off" { Ok(-1) } else { idle.parse() })?;
+                self.merged(ThreadConfig { task_idle_ms_max: idle, ..ThreadConfig::default() })?;
                 return Ok(String::new());
             }
             "stateful" => {

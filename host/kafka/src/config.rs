@@ -234,6 +234,7 @@ const CONSUMER: Properties = &[
     ("enable.auto.offset.store", "false"),
     ("auto.offset.reset", "earliest"),
     ("partition.assignment.strategy", "range"),
+    ("enable.partition.eof", "true"),
     // librdkafka's default of 1,000 ms throttles: a partition whose queue was full once is asked again only after it.
     ("fetch.queue.backoff.ms", "2"),
     ("fetch.wait.max.ms", "10"),

@@ -199,6 +199,12 @@ impl KafkaTransport {
                 incoming.push(Incoming::Fetched(partition, rows));
             }
         }
+        for (partition, end) in fetched.ends {
+            // One that was met before rows that came with it is past.
+            if self.held.get(&partition).is_some_and(|held| !held.paused && held.next <= end) {
+                incoming.push(Incoming::Ended(partition));
+            }
+        }
         if !incoming.is_empty() {
             self.status.clear();
         }

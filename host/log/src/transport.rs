@@ -39,6 +39,18 @@ struct Fetching {
     paused: bool,
     /// Given up; no more rows of it.
     revoked: bool,
+    /// It was told that there are no more rows.
+    told_end: bool,
+}
+
+impl Fetching {
+    fn new(key: PartitionKey, next: i64) -> Self {
+        Self { key, next, paused: false, revoked: false, told_end: false }
+    }
+
+    fn go_to(&mut self, offset: i64) {
+        (self.next, self.told_end) = (offset, false);
+    }
 }
 
 impl From<ReadError> for TransportError {
@@ -85,7 +97,7 @@ impl LogTransport {
         for partition in assigned {
             let Some(key) = state.key(&partition) else { continue };
             let position = position_of(state, &self.application, &partition, key);
-            self.fetching.insert(partition, Fetching { key, next: position.offset, paused: false, revoked: false });
+            self.fetching.insert(partition, Fetching::new(key, position.offset));
             positions.push(position);
         }
         let mut incoming = Vec::new();
@@ -126,13 +138,26 @@ impl LogTransport {
             let Some(fetching) = self.fetching.get_mut(&partition) else { continue };
             let left = FETCH_BYTES_MAX - bytes;
             let (rows, next) = self.log.read_rows(&partition, fetching.key, fetching.next, FETCH_ROWS_MAX, left)?;
-            fetching.next = next;
+            fetching.go_to(next);
             bytes += rows.bytes();
             if !rows.is_empty() {
                 incoming.push(Incoming::Fetched(partition, rows));
             }
         }
         Ok(incoming)
+    }
+
+    /// The partitions of which all was given since this was last told of them.
+    fn ended(&mut self, state: &State) -> Vec<Incoming> {
+        let mut ended = Vec::new();
+        for (partition, fetching) in self.fetching.iter_mut().filter(|(_, fetching)| !fetching.told_end) {
+            let end = state.partition(fetching.key).map_or(0, |partition| partition.next);
+            if !fetching.paused && !fetching.revoked && fetching.next >= end {
+                fetching.told_end = true;
+                ended.push(Incoming::Ended(partition.clone()));
+            }
+        }
+        ended
     }
 
     fn try_commit(&self, mut draft: Draft, positions: &[Position]) -> Result<Committed, CommitError> {
@@ -227,6 +252,10 @@ impl Transport for LogTransport {
                 state = log.state();
                 continue;
             }
+            let ended = self.ended(&state);
+            if !ended.is_empty() {
+                return Ok(ended);
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(Vec::new());
@@ -289,7 +318,7 @@ impl Transport for LogTransport {
         let mut positions = Vec::new();
         for (partition, fetching) in &mut self.fetching {
             let position = position_of(&state, &self.application, partition, fetching.key);
-            fetching.next = position.offset;
+            fetching.go_to(position.offset);
             positions.push(position);
         }
         Ok(positions)
@@ -298,7 +327,7 @@ impl Transport for LogTransport {
     fn seek(&mut self, to: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
         for (partition, offset) in to {
             if let Some(fetching) = self.fetching.get_mut(partition) {
-                fetching.next = *offset;
+                fetching.go_to(*offset);
             }
         }
         Ok(())
@@ -348,6 +377,7 @@ impl LogTransport {
         for partition in partitions {
             if let Some(fetching) = self.fetching.get_mut(partition) {
                 fetching.paused = paused;
+                fetching.go_to(fetching.next);
             }
         }
     }

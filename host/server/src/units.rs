@@ -15,6 +15,18 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
+/// How long a task waits for inputs without rows, in milliseconds: `off` is -1, and `0` is a time here.
+///
+/// # Errors
+/// What is wrong, for people.
+pub fn task_idle(text: &str) -> Result<i64, String> {
+    match text.trim() {
+        "off" => Ok(-1),
+        "0" => Ok(0),
+        text => duration(text).map(|idle| i64::try_from(idle.as_millis()).unwrap_or(i64::MAX)),
+    }
+}
+
 /// `name=value`, as `--kafka-property` takes it.
 ///
 /// # Errors
@@ -63,6 +75,14 @@ mod tests {
         assert!(duration("100").unwrap_err().contains("with its unit"));
         assert!(duration("0s").unwrap_err().contains("above zero"));
         assert!(duration("-1s").is_err());
+    }
+
+    #[test]
+    fn the_time_that_a_task_idles_may_be_none_at_all() {
+        assert_eq!(task_idle("off"), Ok(-1));
+        assert_eq!(task_idle("0"), Ok(0));
+        assert_eq!(task_idle("2s"), Ok(2000));
+        assert!(task_idle("2").unwrap_err().contains("with its unit"));
     }
 
     #[test]

@@ -106,6 +106,9 @@ pub enum Incoming {
     Lost(Vec<TopicPartition>),
     /// Rows of one partition.
     Fetched(TopicPartition, RecordBatch),
+    /// Every row of the partition that is committed has been given: told once when it is so, also of a partition without
+    /// rows, and again after more rows, a [`Transport::seek`], [`Transport::recover`] or [`Transport::resume`].
+    Ended(TopicPartition),
     /// Committed rows of a changelog that [`Transport::replay`] asked for, in offset order.
     Replayed {
         /// The changelog's partition.

@@ -22,6 +22,8 @@ struct Input {
     chunks: VecDeque<Chunk>,
     /// The next offset to take.
     position: i64,
+    /// The log had no more rows when it was last looked at.
+    ended: bool,
 }
 
 /// A fetched batch, of which the rows before `next` are taken.
@@ -53,7 +55,7 @@ impl Offered {
 impl PartitionGroup {
     /// Adds a partition that starts at `position`.
     pub(crate) fn add(&mut self, partition: TopicPartition, position: i64, stream_time: StreamTime) {
-        self.inputs.push(Input { partition, chunks: VecDeque::new(), position });
+        self.inputs.push(Input { partition, chunks: VecDeque::new(), position, ended: false });
         self.inputs.sort_by(|a, b| a.partition.cmp(&b.partition));
         self.stream_time = self.stream_time.max(stream_time);
     }
@@ -61,6 +63,7 @@ impl PartitionGroup {
     /// Takes fetched rows in. Those before the position are dropped: they were taken already.
     pub(crate) fn push(&mut self, partition: &TopicPartition, batch: RecordBatch) {
         let Some(input) = self.inputs.iter_mut().find(|input| input.partition == *partition) else { return };
+        input.ended = false;
         let offsets = batch.offsets.clone();
         let next = offsets.partition_point(|&offset| offset < input.position);
         if next < offsets.len() {
@@ -127,6 +130,18 @@ impl PartitionGroup {
         with_rows > 0 && with_rows < self.inputs.len()
     }
 
+    /// Whether a partition without rows is not known to have none in the log.
+    pub(crate) fn awaits_rows(&self) -> bool {
+        self.inputs.iter().any(|input| input.chunks.is_empty() && !input.ended)
+    }
+
+    /// The log has no more rows of `partition` than were pushed.
+    pub(crate) fn ended(&mut self, partition: &TopicPartition) {
+        if let Some(input) = self.inputs.iter_mut().find(|input| input.partition == *partition) {
+            input.ended = true;
+        }
+    }
+
     fn first(&self) -> Option<(usize, i64)> {
         self.heads().min_by_key(|&(index, timestamp)| (timestamp, index))
     }
@@ -147,9 +162,12 @@ impl PartitionGroup {
         }
     }
 
-    /// Forgets what waits; the positions stay.
+    /// Forgets what waits, which is to be fetched anew; the positions stay.
     pub(crate) fn clear(&mut self) {
-        self.inputs.iter_mut().for_each(|input| input.chunks.clear());
+        for input in &mut self.inputs {
+            input.chunks.clear();
+            input.ended = false;
+        }
     }
 
     /// Each partition with the next offset to take.

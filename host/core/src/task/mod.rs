@@ -160,6 +160,13 @@ impl Task {
         }
     }
 
+    /// `partition` has no more rows at this moment.
+    pub(crate) fn ended(&mut self, partition: &TopicPartition) {
+        if self.state == State::Running {
+            self.group.ended(partition);
+        }
+    }
+
     fn moves(&mut self, cause: Cause) {
         let after = life::next(self.state, cause);
         debug_assert!(after.is_some(), "task {}: {cause:?} in state {:?}", self.id, self.state);
@@ -209,8 +216,13 @@ impl Task {
 
     /// Whether rows that are there are to wait for earlier ones of a partition that has none yet.
     fn waits(&mut self, environment: &Environment<'_>) -> bool {
-        if environment.idle_ms_max == 0 || !self.group.lacks_rows() {
+        let lacks_rows = environment.idle_ms_max >= 0 && self.group.lacks_rows();
+        if !lacks_rows || self.group.awaits_rows() {
+            // The idle time begins when all that is in the log has come.
             self.idle_until = None;
+            return lacks_rows;
+        }
+        if environment.idle_ms_max == 0 {
             return false;
         }
         let until = *self.idle_until.get_or_insert(environment.now_ms.saturating_add(environment.idle_ms_max));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Effect, StreamThread, WallTime};
 use crate::ports::Position;
-use crate::task::Task;
+use crate::task::{Task, TaskId};
 
 pub(super) fn handle(thread: &mut StreamThread, positions: &[Position], now: WallTime, effects: &mut Vec<Effect>) {
     let mut fresh = BTreeSet::new();
@@ -20,22 +20,17 @@ pub(super) fn handle(thread: &mut StreamThread, positions: &[Position], now: Wal
     for id in fresh {
         thread.open_stores(id, now, effects);
     }
-    commit_starts(thread, positions, now, effects);
+    let starts = positions.iter().filter(|position| position.metadata.is_none());
+    let ids: Vec<TaskId> = starts.filter_map(|position| thread.task_of(&position.partition)).collect();
+    if !ids.is_empty() {
+        commit_as_they_are(thread, &ids, now, effects);
+    }
 }
 
-/// A task without a position commits the one it starts from before anything else: a fence needs an offset to stand on.
-pub(super) fn commit_starts(
-    thread: &mut StreamThread,
-    positions: &[Position],
-    now: WallTime,
-    effects: &mut Vec<Effect>,
-) {
-    for position in positions.iter().filter(|position| position.metadata.is_none()) {
-        if let Some(id) = thread.task_of(&position.partition) {
-            thread.join(id, now, effects);
-        }
+/// Tasks without a position commit the one they start from before anything else: a fence needs an offset to stand on.
+pub(super) fn commit_as_they_are(thread: &mut StreamThread, ids: &[TaskId], now: WallTime, effects: &mut Vec<Effect>) {
+    for &id in ids {
+        thread.join(id, now, effects);
     }
-    if positions.iter().any(|position| position.metadata.is_none()) {
-        thread.commit(now, effects);
-    }
+    thread.commit(now, effects);
 }

@@ -81,8 +81,9 @@ impl Driver {
                 Incoming::Assigned(positions) => Event::Assigned(positions),
                 Incoming::Revoked(partitions) => Event::Revoked(partitions),
                 Incoming::Lost(partitions) => Event::Lost(partitions),
-                Incoming::Fetched(partition, _) if stale.holds(&partition) => continue,
+                Incoming::Fetched(partition, _) | Incoming::Ended(partition) if stale.holds(&partition) => continue,
                 Incoming::Fetched(partition, batch) => Event::Fetched(partition, batch),
+                Incoming::Ended(partition) => Event::Ended(partition),
                 Incoming::Replayed { partition, .. } if stale.replays.contains(&partition) => continue,
                 Incoming::Replayed { partition, rows, next, end, restarted } => {
                     Event::Replayed { partition, rows, next, end, restarted }

@@ -13,6 +13,8 @@ pub enum Event {
     Lost(Vec<TopicPartition>),
     /// Rows of one partition, in offset order.
     Fetched(TopicPartition, RecordBatch),
+    /// The partition has no more rows at this moment.
+    Ended(TopicPartition),
     /// Rows of a changelog; see [`Incoming::Replayed`](crate::ports::Incoming).
     Replayed {
         /// The changelog's partition.

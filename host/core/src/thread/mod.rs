@@ -8,6 +8,7 @@ mod committed;
 mod deployed;
 mod driver;
 mod effect;
+mod ended;
 mod event;
 mod failed;
 mod fetched;
@@ -66,8 +67,8 @@ pub struct ThreadConfig {
     pub batch_rows_max: usize,
     /// A transaction is committed early once its output has this many bytes.
     pub transaction_bytes_max: usize,
-    /// A task with rows in some of its partitions and none in others waits so many milliseconds for these before it goes on
-    /// without: Kafka Streams' `max.task.idle.ms`. 0: it does not wait.
+    /// A task with rows in some of its partitions and none in others waits for rows that these have in the log, and so many
+    /// milliseconds more for rows that are still to be written: Kafka Streams' `max.task.idle.ms`. Below 0: it does not wait.
     pub task_idle_ms_max: i64,
 }
 
@@ -102,6 +103,8 @@ pub struct StreamThread {
     deployed: BTreeMap<NodeIndex, (Digest, u64)>,
     /// Revoked, to be released once the transaction is settled.
     leaving: Vec<TopicPartition>,
+    /// Without a committed position after a recovery: committed as they are at the next event, before any row is taken.
+    starts: Vec<TopicPartition>,
     stopping: bool,
     metrics: Vec<NodeMetrics>,
     /// None: a topology with stores cannot run.
@@ -130,6 +133,7 @@ impl StreamThread {
             timing: Timing::default(),
             deployed: BTreeMap::new(),
             leaving: Vec::new(),
+            starts: Vec::new(),
             stopping: false,
             metrics,
             stores: None,
@@ -146,11 +150,13 @@ impl StreamThread {
     /// Takes an event in at `now` and says what is to be done for it, in order.
     pub fn step(&mut self, event: Event, now: WallTime) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let is_recovery = matches!(event, Event::Recovered(_));
         match event {
             Event::Assigned(positions) => assigned::handle(self, &positions, now, &mut effects),
             Event::Revoked(partitions) => revoked::handle(self, partitions, now, &mut effects),
             Event::Lost(partitions) => lost::handle(self, &partitions, &mut effects),
             Event::Fetched(partition, batch) => fetched::handle(self, &partition, batch, now, &mut effects),
+            Event::Ended(partition) => ended::handle(self, &partition, now, &mut effects),
             Event::Committed(committed) => committed::handle(self, &committed, now, &mut effects),
             Event::Replayed { partition, rows, next, end, restarted } => {
                 replayed::handle(self, &partition, &rows, (next, end), restarted, now, &mut effects);
@@ -164,12 +170,18 @@ impl StreamThread {
             Event::Commit => self.commit(now, &mut effects),
             Event::Shutdown => shutdown::handle(self, now, &mut effects),
         }
+        if !is_recovery {
+            recovered::commit_starts(self, now, &mut effects);
+        }
         effects
     }
 
     /// When a tick is due at the latest, if nothing else comes; none: there is nothing to wait for.
     #[must_use]
     pub fn deadline(&self) -> Option<WallTime> {
+        if !self.starts.is_empty() {
+            return Some(WallTime::default());
+        }
         let timer = self.tasks.values().filter_map(Task::due).min().map(|due| WallTime(due.saturating_mul(1_000)));
         match &self.transaction {
             Transaction::Open(open) => {

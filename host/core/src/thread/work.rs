@@ -36,7 +36,7 @@ impl StreamThread {
     }
 
     fn takes_rows(&self) -> bool {
-        !self.stopping && matches!(self.transaction, Transaction::Idle | Transaction::Open(_))
+        !self.stopping && self.starts.is_empty() && matches!(self.transaction, Transaction::Idle | Transaction::Open(_))
     }
 
     /// Timers of the host's clock that are due.

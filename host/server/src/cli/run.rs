@@ -30,6 +30,10 @@ pub struct Run {
     /// How often a transaction is committed
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = units::duration, env = "WEIR_COMMIT_INTERVAL")]
     commit_interval: Duration,
+    /// How long a task waits for inputs that are read to their ends while others have rows; `0` waits for rows that are in
+    /// the log already and for no others, `off` for none
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = units::task_idle, env = "WEIR_TASK_IDLE_MAX")]
+    task_idle_max: i64,
     /// Leave the group at the end instead of keeping the partitions for a restart
     #[arg(long)]
     leave: bool,
@@ -68,6 +72,7 @@ impl Run {
             listen: self.listen,
             threads: usize::from(self.threads),
             commit_interval: self.commit_interval,
+            task_idle_ms_max: self.task_idle_max,
             leave: self.leave,
             drop_state: self.drop_state,
             artifact_bytes_max: self.artifact_bytes_max,

@@ -21,6 +21,8 @@ pub struct Config {
     pub threads: usize,
     /// How often a transaction is committed.
     pub commit_interval: Duration,
+    /// How long a task waits for inputs without rows, in milliseconds; below 0: not at all.
+    pub task_idle_ms_max: i64,
     /// Leaves the group at the end, instead of keeping its place for a restart.
     pub leave: bool,
     /// Deletes what the topology has no place for any more.

@@ -174,6 +174,7 @@ fn life(host: &Host, shared: &Shared, backoff: &mut Backoff, earlier: &mut Nodes
         return Ok(());
     }
     let config = ThreadConfig {
+        task_idle_ms_max: host.config.task_idle_ms_max,
         commit_interval_us: i64::try_from(host.config.commit_interval.as_micros()).unwrap_or(i64::MAX),
         ..ThreadConfig::default()
     };

@@ -32,6 +32,8 @@ struct Fetching {
     next: i64,
     paused: bool,
     revoked: bool,
+    /// It was told that there are no more rows.
+    told_end: bool,
 }
 
 /// How the end of a transaction goes.
@@ -102,7 +104,7 @@ impl SimTransport {
         }
         let assigned = broker.take_assigned(&self.application, &self.instance);
         for position in &assigned {
-            let fetching = Fetching { next: position.offset, paused: false, revoked: false };
+            let fetching = Fetching { next: position.offset, paused: false, revoked: false, told_end: false };
             self.partitions.insert(position.partition.clone(), fetching);
         }
         if !assigned.is_empty() {
@@ -121,9 +123,13 @@ impl SimTransport {
             let rows_max = random.within(1, broker.fetch_rows_max);
             let Some(log) = broker.partition(partition) else { continue };
             let (batch, next) = log.read(fetching.next, rows_max, &broker.transactions);
+            let is_end = batch.is_empty() && next == fetching.next;
             fetching.next = next;
             if !batch.is_empty() {
+                fetching.told_end = false;
                 incoming.push(Incoming::Fetched(partition.clone(), batch));
+            } else if is_end && !std::mem::replace(&mut fetching.told_end, true) {
+                incoming.push(Incoming::Ended(partition.clone()));
             }
         }
         broker.random = random;
@@ -305,7 +311,7 @@ impl Transport for SimTransport {
             let start = Position { partition: partition.clone(), offset: begin, metadata: None };
             let committed = broker.groups.get(&self.application).and_then(|group| group.committed.get(partition));
             let position = committed.cloned().unwrap_or(start);
-            fetching.next = position.offset;
+            (fetching.next, fetching.told_end) = (position.offset, false);
             positions.push(position);
         }
         Ok(positions)
@@ -314,7 +320,7 @@ impl Transport for SimTransport {
     fn seek(&mut self, to: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
         for (partition, offset) in to {
             if let Some(fetching) = self.own(partition, "seek") {
-                fetching.next = *offset;
+                (fetching.next, fetching.told_end) = (*offset, false);
             }
         }
         Ok(())
@@ -332,7 +338,7 @@ impl Transport for SimTransport {
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
         for partition in partitions {
             if let Some(fetching) = self.own(partition, "resume") {
-                fetching.paused = false;
+                (fetching.paused, fetching.told_end) = (false, false);
             }
         }
         Ok(())

@@ -60,6 +60,8 @@ pub struct Member {
     pub revoked: BTreeSet<TopicPartition>,
     /// Rows fetched and not looked at yet.
     pub rows: Vec<Row>,
+    /// Partitions that were said to have no more rows, and of which none came since.
+    pub ended: BTreeSet<TopicPartition>,
     /// What was replayed of each changelog since it was asked for.
     pub replays: BTreeMap<TopicPartition, Replaying>,
     /// The next offset that may be fetched.
@@ -96,7 +98,8 @@ impl Member {
     #[must_use]
     pub fn new(transport: Box<dyn Transport>) -> Self {
         let (assigned, revoked, replays) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        Self { transport, assigned, revoked, rows: Vec::new(), replays, next: BTreeMap::new() }
+        let (rows, ended, next) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
+        Self { transport, assigned, revoked, rows, ended, replays, next }
     }
 
     /// Polls once.
@@ -112,6 +115,7 @@ impl Member {
                 Incoming::Revoked(partitions) => self.revoke(partitions),
                 Incoming::Lost(partitions) => self.lose(&partitions),
                 Incoming::Fetched(partition, batch) => self.fetched(partition, &batch),
+                Incoming::Ended(partition) => self.ended(partition),
                 Incoming::Replayed { partition, rows, next, end, restarted } => {
                     self.replayed(&partition, &rows, (next, end), restarted);
                 }
@@ -198,12 +202,28 @@ impl Member {
     fn fetched(&mut self, partition: TopicPartition, batch: &RecordBatch) {
         assert!(self.assigned.contains_key(&partition), "rows of {partition}, which is not assigned");
         assert!(!batch.is_empty(), "a batch of {partition} without a row");
+        self.ended.remove(&partition);
         let next = self.next.get_mut(&partition).unwrap();
         for row in rows_of(&partition, batch) {
             assert!(row.offset >= *next, "{partition}: {} comes after {next}, or is from before a seek", row.offset);
             *next = row.offset + 1;
             self.rows.push(row);
         }
+    }
+
+    fn ended(&mut self, partition: TopicPartition) {
+        assert!(self.assigned.contains_key(&partition), "the end of {partition}, which is not assigned");
+        assert!(self.ended.insert(partition.clone()), "{partition} was at its end already");
+    }
+
+    /// Polls until all of `partitions` are at their ends, and returns the values of the rows before.
+    pub fn take_to_the_end(&mut self, partitions: &[TopicPartition]) -> Vec<String> {
+        let wanted: BTreeSet<TopicPartition> = partitions.iter().cloned().collect();
+        eventually("the partitions are at their ends", || {
+            self.poll(Duration::from_millis(20));
+            self.ended.is_superset(&wanted).then_some(())
+        });
+        self.take_all()
     }
 
     /// Polls until `partitions` partitions are assigned.
@@ -285,6 +305,7 @@ impl Member {
     fn went_to(&mut self, to: &[(TopicPartition, i64)]) {
         for (partition, offset) in to {
             self.next.insert(partition.clone(), *offset);
+            self.ended.remove(partition);
             self.rows.retain(|row| row.partition != *partition);
         }
     }

@@ -95,6 +95,11 @@ impl<'a> Setup<'a> {
         self.fixture.connector(host, &self.application, std::slice::from_ref(&self.input))
     }
 
+    /// Another application's, which reads the same input.
+    pub(crate) fn application_of_its_own(&self) -> Arc<dyn Connector> {
+        self.fixture.connector(0, &self.fixture.unique("other"), std::slice::from_ref(&self.input))
+    }
+
     /// A member of the application's group beside member 0: on another host, or a second thread where there is but one host.
     pub(crate) fn member(&self, index: usize, first: &Arc<dyn Connector>) -> Member {
         if index == 0 || !self.fixture.many_hosts() {
@@ -195,6 +200,8 @@ macro_rules! contract_tests {
             a_seek_goes_back_and_forth,
             a_paused_partition_is_silent_until_it_is_resumed,
             a_pause_outlasts_a_seek,
+            a_partition_read_to_its_end_says_so,
+            a_partition_is_at_its_end_before_an_open_transaction,
             poll_wakes_when_a_row_comes,
             poll_waits_no_longer_than_asked,
             partitions_are_shared_and_positions_continue,

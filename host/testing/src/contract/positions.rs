@@ -140,6 +140,42 @@ pub fn a_pause_outlasts_a_seek(fixture: &dyn Fixture) {
     assert_eq!(member.take(1), ["b"]);
 }
 
+/// The end of a partition is told once all its rows were given, and again whenever fetching has begun anew.
+pub fn a_partition_read_to_its_end_says_so(fixture: &dyn Fixture) {
+    let setup = Setup::new(fixture, 2);
+    setup.feed(0, &["a", "b"]);
+    let mut member = only_member(&setup.connector(0));
+    let (fed, empty) = (setup.input(0), setup.input(1));
+    assert_eq!(member.take_to_the_end(&[fed.clone(), empty.clone()]), ["a", "b"]);
+    setup.feed(0, &["c"]);
+    assert_eq!(member.take(1), ["c"]);
+    assert_eq!(member.take_to_the_end(&[fed.clone(), empty.clone()]), [""; 0]);
+    member.seek(&[(fed.clone(), 1), (empty.clone(), 0)]);
+    assert_eq!(member.take_to_the_end(&[fed.clone(), empty.clone()]), ["b", "c"]);
+    member.transport.pause(&[fed.clone(), empty.clone()]).unwrap();
+    member.ended.clear();
+    member.expect_silence();
+    assert!(member.ended.is_empty(), "a paused partition tells nothing");
+    member.transport.resume(&[fed.clone(), empty.clone()]).unwrap();
+    assert_eq!(member.take_to_the_end(&[fed.clone(), empty.clone()]), [""; 0]);
+    member.recover();
+    assert_eq!(member.take_to_the_end(&[fed, empty]), ["a", "b", "c"]);
+}
+
+/// Rows of an open transaction are no reason to wait: they may be aborted.
+pub fn a_partition_is_at_its_end_before_an_open_transaction(fixture: &dyn Fixture) {
+    let setup = Setup::new(fixture, 1);
+    setup.feed(0, &["a"]);
+    let mut writer = only_member(&setup.application_of_its_own());
+    writer.join(1);
+    writer.begin(&setup.input, &["b"]);
+    let mut member = only_member(&setup.connector(0));
+    assert_eq!(member.take_to_the_end(&[setup.input(0)]), ["a"]);
+    writer.commit(&[(&setup.input(0), 0)]);
+    assert_eq!(member.take(1), ["b"]);
+    assert_eq!(member.take_to_the_end(&[setup.input(0)]), [""; 0]);
+}
+
 /// A poll that waits returns with a row soon after it was appended.
 pub fn poll_wakes_when_a_row_comes(fixture: &dyn Fixture) {
     let setup = Setup::new(fixture, 1);

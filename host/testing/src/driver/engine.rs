@@ -105,7 +105,8 @@ impl Engine {
             commit_interval_us: i64::MAX,
             transaction_bytes_max: usize::MAX,
             // Rows are taken in the order in which they were piped in.
-            task_idle_ms_max: 0,
+            // The driver itself gives rows in the order in which they were written.
+            task_idle_ms_max: -1,
         };
         let driver = start(&topology, config, &supplier, &log, &opened, &clock);
         let ear = Ear::default();

@@ -154,6 +154,7 @@ fn show(incoming: &Incoming) -> String {
         Incoming::Lost(all) => format!("lost {:?}", all.iter().map(ToString::to_string).collect::<Vec<_>>()),
         Incoming::Replayed { partition, next, end, .. } => format!("replayed {partition} to {next} of {end}"),
         Incoming::Fetched(partition, batch) => format!("fetched {partition} {:?}", batch.offsets),
+        Incoming::Ended(partition) => format!("ended {partition}"),
     }
 }
 
