@@ -1,5 +1,7 @@
 //! A topology that has changed: what its hosts have kept must still have a place, or be dropped on purpose.
 
+use std::collections::BTreeSet;
+
 use weir_core::record::{RecordBatch, TopicName, TopicPartition};
 
 use super::topics::{self, Survey};
@@ -9,11 +11,11 @@ use crate::problem::{Mistake, Problem};
 use crate::units::now_ms;
 
 /// Holds the topology against the stores that the application has kept so far, and notes those of this topology. The
-/// deployments must have been read to their end.
+/// deployments must have been read to their end. `created` are the topics that were not there when this host started.
 ///
 /// # Errors
 /// Some would be lost, and the host was not told to drop them; the log does not answer.
-pub fn settle(host: &Host) -> Result<(), Problem> {
+pub fn settle(host: &Host, created: &BTreeSet<TopicName>) -> Result<(), Problem> {
     let now = Kept::of(&host.topology);
     let before = host.deployments.with(|fold| fold.kept().cloned()).unwrap_or_default();
     let difference = before.under(&now);
@@ -33,6 +35,10 @@ pub fn settle(host: &Host) -> Result<(), Problem> {
         }
     }
     disk::drop_unkept(host)?;
+    // What is dropped on purpose has been named already.
+    let kept = before.stores.values().filter(|_| !host.config.drop_state);
+    let changelogs = kept.filter_map(|store| store.changelog.as_deref().map(TopicName::from));
+    changelogs.filter(|changelog| created.contains(changelog)).for_each(|gone| internal::warn_of_loss(&gone));
     if before != now {
         tracing::info!(stores = %difference, "the stores of the topology");
         note(host, &now)?;

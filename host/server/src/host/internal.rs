@@ -166,7 +166,7 @@ pub fn changelogs(client: &dyn Client, topology: &Topology, counts: &Counts) -> 
         for topic in names().filter(|topic| !facts.contains_key(&topic.name)) {
             let (Some(internal), Some(partitions)) = (topic.internal, counts.get(&topic.name)) else { continue };
             client.create_topic(&new_topic(topic, internal, *partitions))?;
-            tracing::warn!(topic = %topic.name, "a changelog was gone and is made anew: what it held is lost");
+            warn_of_loss(&topic.name);
         }
         facts = client.describe(&wanted)?;
     }
@@ -176,6 +176,11 @@ pub fn changelogs(client: &dyn Client, topology: &Topology, counts: &Counts) -> 
     let age_max_ms = facts.values().map(age_max_ms).min().unwrap_or(i64::MAX);
     let ids = facts.into_iter().map(|(name, facts)| (name, facts.id)).collect();
     Ok(Changelogs { ids, age_max_ms })
+}
+
+/// Says that a changelog that had been there was made anew.
+pub fn warn_of_loss(changelog: &TopicName) {
+    tracing::warn!(topic = %changelog, "a changelog was gone and is made anew: what it held is lost");
 }
 
 /// For how long a store of this changelog may be away: a log without the setting never removes what a host has not seen.

@@ -1,7 +1,7 @@
 //! A host's life: REST first, so that it can say why it is not ready; then the log, the topics, the deployments, the
 //! stream threads; at the end a commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -108,7 +108,8 @@ fn start(host: &Arc<Host>, began: Instant) -> Result<Vec<JoinHandle<()>>, Proble
     let compiling = spawn("compile", host, |host| initial::compile(host))?;
     let connector = connect::connect(&host.config, &host.topology, &host.state_dir)?;
     let _ = host.connector.set(connector);
-    let Some(partitions) = retry(host, || prepare_topics(host))? else { return Ok(Vec::new()) };
+    let mut created = BTreeSet::new();
+    let Some(partitions) = retry(host, || prepare_topics(host, &mut created))? else { return Ok(Vec::new()) };
     let _ = host.partitions.set(partitions);
     // Threads make their clients, and connect them, while deployments are read; they begin with the first versions.
     let mut threads = Vec::new();
@@ -119,7 +120,7 @@ fn start(host: &Arc<Host>, began: Instant) -> Result<Vec<JoinHandle<()>>, Proble
     let settled = compiled.and_then(|compiled| {
         retry(host, || {
             follow::catch_up(host)?;
-            fit::settle(host)?;
+            fit::settle(host, &created)?;
             initial::settle(host, &compiled)
         })
     });
@@ -167,7 +168,8 @@ fn retry<T>(host: &Host, mut work: impl FnMut() -> Result<T, Problem>) -> Result
     Ok(None)
 }
 
-fn prepare_topics(host: &Host) -> Result<BTreeMap<TopicName, i32>, Problem> {
+/// Makes the topics that are missing, which are added to `created`.
+fn prepare_topics(host: &Host, created: &mut BTreeSet<TopicName>) -> Result<BTreeMap<TopicName, i32>, Problem> {
     let client = host.client()?;
     let survey = fit::survey(host)?;
     if !survey.mistakes.is_empty() {
@@ -177,6 +179,7 @@ fn prepare_topics(host: &Host) -> Result<BTreeMap<TopicName, i32>, Problem> {
     for topic in &survey.missing {
         if client.create_topic(topic)? {
             tracing::info!(topic = %topic.name, partitions = topic.partitions, "created");
+            created.insert(topic.name.clone());
         }
         partitions.insert(topic.name.clone(), topic.partitions);
     }
