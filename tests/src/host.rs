@@ -1,7 +1,9 @@
 //! Hosts: processes of the binary `weir`, started, asked, frozen and killed.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::wait;
 
@@ -22,6 +25,13 @@ pub fn weir_binary() -> Result<PathBuf> {
         None => target_folder().join("release/weir"),
     };
     ensure!(path.is_file(), "there is no {}: `cargo build --release -p weir-server`", path.display());
+    Ok(path)
+}
+
+/// The command `cargo xtask`: `WEIR_XTASK`, else what cargo left when it ran it last.
+pub fn xtask_binary() -> Result<PathBuf> {
+    let path = env::var_os("WEIR_XTASK").map_or_else(|| target_folder().join("debug/xtask"), PathBuf::from);
+    ensure!(path.is_file(), "there is no {}: `cargo xtask help`", path.display());
     Ok(path)
 }
 
@@ -112,6 +122,8 @@ pub struct WeirHost {
     child: Child,
     listen: String,
     log: PathBuf,
+    /// Where its own lines begin, behind those of its earlier lives.
+    log_begin: u64,
     client: ureq::Agent,
 }
 
@@ -121,6 +133,7 @@ impl WeirHost {
         fs::create_dir_all(&options.state_dir).context("cannot make the state directory")?;
         let log = options.state_dir.with_extension("log");
         let output = File::options().create(true).append(true).open(&log).context("cannot write the host's log")?;
+        let log_begin = output.metadata().context("the host's log cannot be measured")?.len();
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let listen = format!("127.0.0.1:{port}");
         let mut command = options.command()?;
@@ -133,7 +146,7 @@ impl WeirHost {
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().context("cannot start weir")?;
         let config = ureq::Agent::config_builder().timeout_global(Some(REQUEST_WAIT)).http_status_as_error(false);
-        Ok(Self { child, listen, log, client: config.build().into() })
+        Ok(Self { child, listen, log, log_begin, client: config.build().into() })
     }
 
     /// Starts it and waits until it is ready.
@@ -224,9 +237,51 @@ impl WeirHost {
         Ok(self.child.try_wait()?)
     }
 
-    /// What it has printed, to both outputs.
+    /// What it has printed since this start, to both outputs.
     pub fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
+        let read = || {
+            let (mut file, mut text) = (File::open(&self.log)?, Vec::new());
+            file.seek(SeekFrom::Start(self.log_begin))?;
+            file.read_to_end(&mut text)?;
+            Ok::<_, std::io::Error>(String::from_utf8_lossy(&text).into_owned())
+        };
+        read().unwrap_or_default()
+    }
+
+    /// What store `name` holds of whole numbers, in the partitions that this host has.
+    pub fn store(&self, name: &str) -> Result<BTreeMap<String, i64>> {
+        const ENTRIES_MAX: usize = 10_000;
+        let (status, body) = self.get(&format!("/api/v1/stores/{name}?limit={ENTRIES_MAX}"))?;
+        ensure!(status == 200, "{status}: {body}");
+        let page: Value = serde_json::from_str(&body)?;
+        ensure!(page["next"].is_null(), "store {name} has more than {ENTRIES_MAX} entries");
+        let entry = |entry: &Value| Some((entry["key"].as_str()?.to_owned(), entry["value"].as_i64()?));
+        let entries = page["entries"].as_array().context("a page has entries")?;
+        entries.iter().map(|it| entry(it).with_context(|| format!("no entry: {it}"))).collect()
+    }
+
+    /// The value of a metric without labels.
+    pub fn metric(&self, name: &str) -> Result<u64> {
+        let (_, page) = self.get("/metrics")?;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(line.with_context(|| format!("there is no {name}"))?.parse::<f64>()? as u64)
+    }
+
+    /// Rows of changelogs that it has replayed since this start.
+    pub fn replayed(&self) -> Result<u64> {
+        self.metric("weir_restore_rows_total")
+    }
+
+    /// Of each partition of `changelog`, where this host began to replay it, as its log says: `from 17`, or `from the
+    /// beginning` and why.
+    pub fn restored_from(&self, changelog: &str) -> BTreeMap<i32, String> {
+        let log = self.log();
+        let lines = log.lines().filter(|line| line.contains(" restoring "));
+        let told = lines.filter_map(|line| {
+            let (partition, from) = line.split_once(&format!("{changelog}/"))?.1.split_once(' ')?;
+            Some((partition.parse().ok()?, from.trim_end_matches('"').to_owned()))
+        });
+        told.collect()
     }
 
     fn log_end(&self) -> String {

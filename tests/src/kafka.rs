@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -107,14 +107,40 @@ impl Kafka {
 
     /// Makes a topic, and waits until the broker serves it.
     pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<()> {
-        let admin: AdminClient<DefaultClientContext> = self.config().create().context("cannot make an admin client")?;
+        self.create_topic_with(topic, partitions, &[])
+    }
+
+    /// Makes a topic with these settings.
+    pub fn create_topic_with(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) -> Result<()> {
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
-        let options = AdminOptions::new().operation_timeout(Some(REQUEST_WAIT)).request_timeout(Some(REQUEST_WAIT));
-        let results = block_on(admin.create_topics([&new], &options))?;
+        let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
+        let results = block_on(self.admin()?.create_topics([&new], &admin_options()))?;
         for result in results {
             result.map_err(|(topic, code)| anyhow!("cannot create topic {topic}: {code}"))?;
         }
         Ok(())
+    }
+
+    /// Gives a topic these settings, and takes all others from it.
+    pub fn set_topic(&self, topic: &str, settings: &[(&str, &str)]) -> Result<()> {
+        let config = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        let config = settings.iter().fold(config, |config, (name, value)| config.set(name, value));
+        for result in block_on(self.admin()?.alter_configs([&config], &admin_options()))? {
+            result.map_err(|(_, code)| anyhow!("cannot change the settings of {topic}: {code}"))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a topic.
+    pub fn delete_topic(&self, topic: &str) -> Result<()> {
+        for result in block_on(self.admin()?.delete_topics(&[topic], &admin_options()))? {
+            result.map_err(|(topic, code)| anyhow!("cannot delete topic {topic}: {code}"))?;
+        }
+        Ok(())
+    }
+
+    fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
+        self.config().create().context("cannot make an admin client")
     }
 
     /// Puts the orders `numbers` in, each under its customer's key; at `rate` per second, or as fast as may be.
@@ -130,6 +156,17 @@ impl Kafka {
         records: impl IntoIterator<Item = (Option<K>, Option<V>)>,
         rate: Option<u64>,
     ) -> Result<()> {
+        self.produce_to(topic, None, records, rate)
+    }
+
+    /// Puts records into one partition, in order; none: partitioned by key.
+    pub fn produce_to<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        records: impl IntoIterator<Item = (Option<K>, Option<V>)>,
+        rate: Option<u64>,
+    ) -> Result<()> {
         let mut config = self.config();
         config.set("enable.idempotence", "true").set("partitioner", "murmur2_random").set("linger.ms", "5");
         let producer: BaseProducer = config.create().context("cannot make a producer")?;
@@ -141,6 +178,7 @@ impl Kafka {
             let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
             record.key = key.as_ref().map(AsRef::as_ref);
             record.payload = value.as_ref().map(AsRef::as_ref);
+            record.partition = partition;
             let deadline = Instant::now() + REQUEST_WAIT;
             while let Err((error, back)) = producer.send(record) {
                 let is_full = error == KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
@@ -253,6 +291,10 @@ impl TopicReader {
         let end = |partition| Ok(self.consumer.fetch_watermarks(&self.topic, partition as i32, REQUEST_WAIT)?.1);
         (0..self.has_ended.len()).map(end).collect()
     }
+}
+
+fn admin_options() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(REQUEST_WAIT)).request_timeout(Some(REQUEST_WAIT))
 }
 
 /// An admin request is a future that its own client completes; nothing else here is asynchronous.

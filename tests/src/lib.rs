@@ -3,7 +3,7 @@
 //! Must not know: how the host works inside. It is the binary `weir`, met over its command line, REST and Kafka.
 //! A component per file, with its own tests beside it; the end-to-end tests are in `tests/tests`, a file per law.
 //!
-//! `cargo xtask test` sets what these read: `WEIR_TEST_KAFKA`, `WEIR_BIN`, `WEIR_PLUGINS`, `WEIR_ORACLE`.
+//! `cargo xtask test` sets what these read: `WEIR_TEST_KAFKA`, `WEIR_BIN`, `WEIR_PLUGINS`, `WEIR_ORACLE`, `WEIR_XTASK`.
 
 pub mod application;
 pub mod checker;
@@ -14,6 +14,7 @@ pub mod orders;
 pub mod proxy;
 pub mod small_disk;
 pub mod wait;
+pub mod words;
 
 pub use application::Application;
 pub use checker::{ExactlyOnceChecker, Expected, Output, Violation};

@@ -116,22 +116,6 @@ fn told_by(host: &WeirHost, topic: &str) -> Result<Counts> {
     )
 }
 
-/// What the stores of a host hold.
-fn stored(host: &WeirHost) -> Result<Counts> {
-    let (status, body) = host.get("/api/v1/stores/counts?limit=10000")?;
-    ensure!(status == 200, "{status}: {body}");
-    let page: Value = serde_json::from_str(&body)?;
-    let entries = page["entries"].as_array().context("a page has entries")?;
-    let entry = |entry: &Value| Some((entry["key"].as_str()?.to_owned(), entry["value"].as_i64()?));
-    entries.iter().map(|it| entry(it).with_context(|| format!("no entry: {it}"))).collect()
-}
-
-fn metric(host: &WeirHost, name: &str) -> Result<u64> {
-    let (_, page) = host.get("/metrics")?;
-    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    Ok(line.with_context(|| format!("there is no {name}"))?.parse::<f64>()? as u64)
-}
-
 fn is_done(host: &WeirHost) -> Result<bool> {
     let status: Value = serde_json::from_str(&host.get("/api/v1/status")?.1)?;
     let tasks = status["tasks"].as_array().context("a status has tasks")?;
@@ -148,7 +132,7 @@ fn judge_embedded(host: &WeirHost) -> Result<Counts> {
         Ok((done && told_by(host, "counts")? == counted).then_some(()))
     })?;
     let counted = count(tail(host, "lines")?.into_iter().map(|row| row["value"].clone()))?;
-    ensure!(stored(host)? == counted, "the stores do not hold what was counted");
+    ensure!(host.store("counts")? == counted, "the stores do not hold what was counted");
     Ok(counted)
 }
 
@@ -174,7 +158,7 @@ fn counts_on_the_embedded_log_are_right_although_the_host_is_killed_again_and_ag
     let host = WeirHost::start_ready(&options, READY_WAIT)?;
     ensure!(judge_embedded(&host)? == counted, "nothing came meanwhile");
     // Nothing of it was on disk but the log: each word has a row at least.
-    let replayed = metric(&host, "weir_restore_rows_total")?;
+    let replayed = host.replayed()?;
     ensure!(replayed >= counted.len() as u64, "{replayed} rows were replayed for {} words", counted.len());
     println!(
         "{} lines, {} words, {} kills; {replayed} rows replayed after the last",
@@ -199,13 +183,13 @@ fn with_rocksdb_a_killed_host_replays_only_what_came_after_the_last_flush() -> R
     judge_embedded(&host)?;
     ensure!(host.terminate()?.success(), "the host did not end well");
     let host = WeirHost::start_ready(&options, READY_WAIT)?;
-    let after_stop = metric(&host, "weir_restore_rows_total")?;
+    let after_stop = host.replayed()?;
     ensure!(after_stop == 0, "a host that stopped in peace has all of it on disk, and replayed {after_stop} rows");
     post(&host, FLUSHED..FLUSHED + REST)?;
     let counted = judge_embedded(&host)?;
     host.kill()?;
     let host = WeirHost::start_ready(&options, READY_WAIT)?;
-    let replayed = metric(&host, "weir_restore_rows_total")?;
+    let replayed = host.replayed()?;
     ensure!((1..=REST).contains(&replayed), "{replayed} rows replayed for {REST} lines since the flush");
     ensure!(judge_embedded(&host)? == counted, "nothing came meanwhile");
     println!("{FLUSHED} lines flushed, {REST} not: {replayed} rows replayed after the kill");
