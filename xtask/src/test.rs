@@ -87,6 +87,7 @@ fn run_tests(filter: Option<&str>, kafka: &str) -> Result<Count> {
     let mut command = cargo("test")?;
     command.args(["--release", "--workspace", "--no-fail-fast"]).args(filter);
     command.env("WEIR_TEST_KAFKA", kafka).env("WEIR_ORACLE", oracle::classpath()?);
+    command.env("WEIR_XTASK", std::env::current_exe().context("this program has no path")?);
     command.env("WEIR_BIN", paths::target().join("release/weir")).env("WEIR_PLUGINS", paths::plugins());
     let mut child = command
         .stdin(Stdio::null())
