@@ -62,6 +62,13 @@ struct Undo {
     first: bool,
 }
 
+/// An entry of the buffer, for as long as the transaction is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    store: StoreIndex,
+    index: usize,
+}
+
 /// A point to go back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Mark(usize);
@@ -97,36 +104,48 @@ impl WriteBuffer {
         Self { stores: (0..stores).map(|_| StoreBuffer::default()).collect(), ..Self::default() }
     }
 
-    /// What is known of `key`; none: ask the store.
-    pub(crate) fn peek(&self, store: StoreIndex, key: &[u8]) -> Option<Option<&[u8]>> {
-        self.stores[store.0].entries.get(key)?.value.known()
+    /// The entry of `key`, if its value is known; none: ask the store.
+    pub(crate) fn find(&self, store: StoreIndex, key: &[u8]) -> Option<Slot> {
+        let (index, _, entry) = self.stores[store.0].entries.get_full(key)?;
+        entry.value.known().map(|_| Slot { store, index })
+    }
+
+    /// What is known of an entry.
+    pub(crate) fn value(&self, slot: Slot) -> Option<&[u8]> {
+        self.stores[slot.store.0].entries[slot.index].value.known().flatten()
     }
 
     /// Notes what the store says of `key`; a value written meanwhile stays.
-    pub(crate) fn note(&mut self, store: StoreIndex, key: &[u8], value: Option<&[u8]>) {
-        let entries = &mut self.stores[store.0].entries;
-        match entries.get_mut(key) {
-            Some(entry) if entry.value == Value::Unknown => entry.value = Value::of(value),
-            Some(_) => return,
-            None => {
-                entries.insert(key.into(), Entry { value: Value::of(value), written: false });
-                self.bytes += key.len() + ENTRY_BYTES;
-            }
+    pub(crate) fn note(&mut self, store: StoreIndex, key: &[u8], value: Option<&[u8]>) -> Slot {
+        let slot = self.slot(store, key);
+        let entry = &mut self.stores[store.0].entries[slot.index];
+        if entry.value == Value::Unknown {
+            entry.value = Value::of(value);
+            self.bytes += value.map_or(0, <[u8]>::len);
         }
-        self.bytes += value.map_or(0, <[u8]>::len);
+        slot
+    }
+
+    fn slot(&mut self, store: StoreIndex, key: &[u8]) -> Slot {
+        let entries = &mut self.stores[store.0].entries;
+        let index = entries.get_index_of(key).unwrap_or_else(|| {
+            self.bytes += key.len() + ENTRY_BYTES;
+            entries.insert_full(key.into(), Entry { value: Value::Unknown, written: false }).0
+        });
+        Slot { store, index }
     }
 
     /// Sets the value of `key`; none deletes it.
     pub(crate) fn put(&mut self, store: StoreIndex, key: &[u8], value: Option<&[u8]>) {
+        let slot = self.slot(store, key);
+        self.put_at(slot, value);
+    }
+
+    /// Sets the value of an entry; none deletes it.
+    pub(crate) fn put_at(&mut self, slot: Slot, value: Option<&[u8]>) {
+        let Slot { store, index } = slot;
         let buffer = &mut self.stores[store.0];
-        let index = match buffer.entries.get_index_of(key) {
-            Some(index) => index,
-            None => {
-                self.bytes += key.len() + ENTRY_BYTES;
-                buffer.entries.insert_full(key.into(), Entry { value: Value::Unknown, written: false }).0
-            }
-        };
-        let entry = &mut buffer.entries[index];
+        let Some((key, entry)) = buffer.entries.get_index_mut(index) else { return };
         let before = std::mem::replace(&mut entry.value, Value::of(value));
         let (old, new) = (before.len(), entry.value.len());
         let first = !std::mem::replace(&mut entry.written, true);
@@ -134,7 +153,7 @@ impl WriteBuffer {
             buffer.written.push(index as u32);
             self.written_bytes += key.len() + ENTRY_BYTES;
             if let Some(sorted) = &mut buffer.sorted {
-                sorted.insert(key.into());
+                sorted.insert(key.clone());
             }
         }
         self.undo.push(Undo { store: store.0, entry: index as u32, before, first });

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::buffer::{Mark, WriteBuffer, Written};
+use super::buffer::{Mark, Slot, WriteBuffer, Written};
 use super::keys;
 use crate::ports::{
     Changes, Checkpoint, Entries, KeyRange, Outgoing, Position, Replay, Replayed, StateStore, StoreError,
@@ -127,11 +127,27 @@ impl TaskState {
 
     /// The value of `key`, with the transaction's writes.
     pub(crate) fn get(&mut self, store: StoreIndex, key: &[u8]) -> Result<Option<&[u8]>, StoreError> {
-        if self.buffer.peek(store, key).is_none() {
-            let value = self.store.get(store, key)?;
-            self.buffer.note(store, key, value.as_deref());
+        let slot = self.slot(store, key)?;
+        Ok(self.value(slot))
+    }
+
+    /// Where the value of `key` is, to read and to set it without looking for it again; until the transaction ends.
+    pub(crate) fn slot(&mut self, store: StoreIndex, key: &[u8]) -> Result<Slot, StoreError> {
+        if let Some(slot) = self.buffer.find(store, key) {
+            return Ok(slot);
         }
-        Ok(self.buffer.peek(store, key).flatten())
+        let value = self.store.get(store, key)?;
+        Ok(self.buffer.note(store, key, value.as_deref()))
+    }
+
+    /// The value at `slot`, with the transaction's writes.
+    pub(crate) fn value(&self, slot: Slot) -> Option<&[u8]> {
+        self.buffer.value(slot)
+    }
+
+    /// Sets the value at `slot`; none deletes it.
+    pub(crate) fn put_at(&mut self, slot: Slot, value: Option<&[u8]>) {
+        self.buffer.put_at(slot, value);
     }
 
     /// Reads `keys` together, so that [`TaskState::get`] knows them.
@@ -140,7 +156,7 @@ impl TaskState {
         store: StoreIndex,
         keys: impl Iterator<Item = &'k [u8]>,
     ) -> Result<(), StoreError> {
-        let mut unknown: Vec<&[u8]> = keys.filter(|key| self.buffer.peek(store, key).is_none()).collect();
+        let mut unknown: Vec<&[u8]> = keys.filter(|key| self.buffer.find(store, key).is_none()).collect();
         unknown.sort_unstable();
         unknown.dedup();
         if unknown.is_empty() {

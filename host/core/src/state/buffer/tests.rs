@@ -90,10 +90,10 @@ fn apply(
             };
         }
         Act::Get(key) => {
-            if buffer.peek(STORE, &key).is_none() {
+            if buffer.find(STORE, &key).is_none() {
                 buffer.note(STORE, &key, store.get(STORE, &key).unwrap().as_deref());
             }
-            let found = buffer.peek(STORE, &key).flatten();
+            let found = buffer.value(buffer.find(STORE, &key).unwrap());
             prop_assert_eq!(found, reference.now.get(&key).map(|value| &value[..]));
         }
         Act::Range(lower, upper, limit, backward) => {

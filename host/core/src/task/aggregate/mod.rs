@@ -61,8 +61,9 @@ struct Work<'a> {
     taken: usize,
     dropped: usize,
     retention_ms: i64,
-    /// A buffer for keys of the store.
+    /// Buffers for a key of the store and a value.
     key: Vec<u8>,
+    value: Vec<u8>,
 }
 
 /// What became of the rows of a batch.
@@ -165,6 +166,7 @@ fn run(
         dropped: 0,
         retention_ms,
         key: Vec::new(),
+        value: Vec::new(),
     };
     if let Err(error) = work.prefetch() {
         refused.stop = Some((0, Problem::of_store(&error)));

@@ -79,12 +79,20 @@ impl Work<'_> {
     /// Folds the row into what lies at `place`. True: nothing was there.
     fn fold_in(&mut self, row: usize, key: &[u8], at: i64, place: &[u8], window: Span) -> Result<bool, Fault> {
         let is_hidden = window.is_some_and(|(start, _)| start < self.oldest());
-        let found = if is_hidden { None } else { self.state.get(self.aggregate.store, place)?.and_then(stored) };
+        let slot = self.state.slot(self.aggregate.store, place)?;
+        let found = if is_hidden { None } else { self.state.value(slot).and_then(stored) };
         let is_new = found.is_none();
         let before = found.map(|(_, accumulator)| accumulator);
         let folded = self.fold.add(row, key, window, before)?;
         let at = found.map_or(at, |(stored, _)| stored.max(at));
-        self.put(row, place, at, folded.as_deref(), window);
+        match folded.as_deref() {
+            None => self.state.put_at(slot, None),
+            Some(accumulator) => {
+                store(&mut self.value, at, accumulator);
+                self.state.put_at(slot, Some(&self.value));
+            }
+        }
+        self.update(row, at, folded.as_deref(), window);
         Ok(is_new)
     }
 
@@ -93,11 +101,14 @@ impl Work<'_> {
         match accumulator {
             None => self.state.put(self.aggregate.store, place, None),
             Some(accumulator) => {
-                let mut value = Vec::with_capacity(accumulator.len() + keys::TIME_BYTES);
-                store(&mut value, at, accumulator);
-                self.state.put(self.aggregate.store, place, Some(&value));
+                store(&mut self.value, at, accumulator);
+                self.state.put(self.aggregate.store, place, Some(&self.value));
             }
         }
+        self.update(row, at, accumulator, window);
+    }
+
+    fn update(&mut self, row: usize, at: i64, accumulator: Option<&[u8]>, window: Span) {
         if self.results.emits_updates() {
             let value = accumulator.and_then(|accumulator| self.fold.result(accumulator));
             self.results.update(row, value, at, window);
