@@ -18,7 +18,7 @@ use weir_core::ports::{
     Reject, Replay, StateStore, StateSupplier, StoreError, Trap, TrapKind,
 };
 use weir_core::record::{Column, RecordBatch, TopicPartition};
-use weir_core::state::MemoryStore;
+use weir_core::state::{MemoryStore, ReplayFrom};
 use weir_core::task::TaskId;
 use weir_core::thread::{Effect, Event, Report, ReportKind, Stores, StreamThread, ThreadConfig, WallTime};
 use weir_core::topology::NodeName;
@@ -369,9 +369,12 @@ fn reported(report: &Report) -> String {
     let at = report.at.as_ref().map_or(String::new(), |(partition, offset)| format!(" {partition}@{offset}"));
     let what = match &report.kind {
         ReportKind::RestoreBegan { changelogs } => {
-            let at = changelogs
-                .iter()
-                .map(|(at, from)| format!("{at}@{}", from.map_or("-".to_owned(), |from| from.to_string())));
+            let at = changelogs.iter().map(|(at, from)| match from {
+                ReplayFrom::Kept(next) => format!("{at}@{next}"),
+                ReplayFrom::NothingKept => format!("{at}@-"),
+                ReplayFrom::OtherTopic => format!("{at}@- (another topic)"),
+                ReplayFrom::TooOld { age_ms, .. } => format!("{at}@- ({age_ms} ms old)"),
+            });
             format!("restoring {}", at.collect::<Vec<_>>().join(" "))
         }
         ReportKind::Restored => "restored".to_owned(),

@@ -3,9 +3,8 @@ use std::sync::Arc;
 
 use super::buffer::{Mark, Slot, WriteBuffer, Written};
 use super::keys;
-use crate::ports::{
-    Changes, Checkpoint, Entries, KeyRange, Outgoing, Position, Replay, Replayed, StateStore, StoreError,
-};
+use super::replay_from::ReplayFrom;
+use crate::ports::{Changes, Checkpoint, Entries, KeyRange, Outgoing, Position, Replayed, StateStore, StoreError};
 use crate::record::{RecordBatch, Rows, TopicName, TopicPartition};
 use crate::task::TaskId;
 use crate::topology::{StoreIndex, StoreKind, Topology};
@@ -76,20 +75,28 @@ impl TaskState {
 
     /// What is to be replayed before the task runs. A kept store is trusted if its changelog is the topic that it was, and
     /// it is not older than `age_max_ms`: compaction may since have removed the deletions that it has not seen.
-    pub(crate) fn begin_restore(&mut self, now_ms: i64, age_max_ms: i64) -> Result<Vec<Replay>, StoreError> {
+    pub(crate) fn begin_restore(
+        &mut self,
+        now_ms: i64,
+        age_max_ms: i64,
+    ) -> Result<Vec<(TopicPartition, ReplayFrom)>, StoreError> {
         self.buffer.forget();
         let kept = self.store.checkpoint()?;
-        let is_old = now_ms.saturating_sub(kept.applied_at_ms) > age_max_ms;
+        let age_ms = now_ms.saturating_sub(kept.applied_at_ms);
         let mut replays = Vec::new();
         for changelog in &mut self.changelogs {
-            let known = kept.changelogs.get(&changelog.store);
-            let trusted = known.filter(|known| !is_old && known.topic_id == changelog.topic_id);
-            if trusted.is_none() {
+            let from = match kept.changelogs.get(&changelog.store) {
+                None => ReplayFrom::NothingKept,
+                Some(known) if known.topic_id != changelog.topic_id => ReplayFrom::OtherTopic,
+                Some(_) if age_ms > age_max_ms => ReplayFrom::TooOld { age_ms, age_max_ms },
+                Some(known) => ReplayFrom::Kept(known.next),
+            };
+            if from.offset().is_none() {
                 self.store.clear(changelog.store)?;
             }
-            changelog.next = trusted.map_or(0, |known| known.next);
+            changelog.next = from.offset().unwrap_or(0);
             changelog.replay = Some(None);
-            replays.push(Replay { partition: changelog.partition.clone(), from: trusted.map(|known| known.next) });
+            replays.push((changelog.partition.clone(), from));
         }
         Ok(replays)
     }

@@ -33,6 +33,7 @@ use group::{PartitionGroup, StreamTime};
 pub(crate) use instances::Running;
 use instances::{Instances, Role};
 use life::{Cause, State};
+pub(crate) use stateful::Replays;
 use step::{Done, Poison};
 
 /// A subtopology and a partition; shown as `0_3`, as Kafka Streams does.

@@ -11,11 +11,14 @@ use super::instances::Instances;
 use super::life::{Cause, State};
 use super::step::{Done, Poison, Scope, Step};
 use super::{Environment, Stepped, Task};
-use crate::ports::{Outgoing, Replay, StateStore, StoreError};
+use crate::ports::{Outgoing, StateStore, StoreError};
 use crate::record::{RecordBatch, Taken, TopicName, TopicPartition};
-use crate::state::{RestoreError, Restoring, TIMER_WALL, TaskState, keys, ttl};
+use crate::state::{ReplayFrom, RestoreError, Restoring, TIMER_WALL, TaskState, keys, ttl};
 use crate::thread::{Report, ReportKind};
 use crate::topology::{Emit, NodeIndex, NodeKind, StoreIndex, StoreKind, Topology};
+
+/// What is to be replayed of which changelog.
+pub(crate) type Replays = Vec<(TopicPartition, ReplayFrom)>;
 
 /// Rows of a store with a time below are not needed any more.
 pub(crate) type Expiry = (StoreIndex, i64);
@@ -28,13 +31,13 @@ impl Task {
         topology: &Topology,
         topic_ids: &BTreeMap<TopicName, String>,
         (now_ms, age_max_ms): (i64, i64),
-    ) -> Result<Vec<Replay>, StoreError> {
+    ) -> Result<Replays, StoreError> {
         self.stored = Some(Rc::new(RefCell::new(TaskState::new(self.id, store, topology, topic_ids))));
         self.restore_again((now_ms, age_max_ms))
     }
 
     /// Nobody knows whether the last transaction happened: the stores are brought up to what the changelogs say.
-    pub(crate) fn restore_again(&mut self, (now_ms, age_max_ms): (i64, i64)) -> Result<Vec<Replay>, StoreError> {
+    pub(crate) fn restore_again(&mut self, (now_ms, age_max_ms): (i64, i64)) -> Result<Replays, StoreError> {
         let Some(stored) = &self.stored else { return Ok(Vec::new()) };
         let replays = stored.borrow_mut().begin_restore(now_ms, age_max_ms)?;
         if !replays.is_empty() {

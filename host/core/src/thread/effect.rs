@@ -1,5 +1,6 @@
 use crate::ports::{Digest, Outgoing, Position, Replay};
 use crate::record::TopicPartition;
+use crate::state::ReplayFrom;
 use crate::task::TaskId;
 use crate::topology::NodeName;
 
@@ -62,10 +63,10 @@ pub struct Report {
 /// What a [`Report`] is about. `reason` is a metric's label: a trap's kind or a reject's code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReportKind {
-    /// The task replays changelogs before it runs: each with the offset to begin with; none: from the beginning.
+    /// The task replays changelogs before it runs.
     RestoreBegan {
-        /// Partitions.
-        changelogs: Vec<(TopicPartition, Option<i64>)>,
+        /// Partitions, and where each is begun with.
+        changelogs: Vec<(TopicPartition, ReplayFrom)>,
     },
     /// The task's stores are where its last commit left them; it runs.
     Restored,

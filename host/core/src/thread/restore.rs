@@ -3,8 +3,10 @@
 use super::lost::stop_replay;
 use super::{Effect, Report, ReportKind, StreamThread, WallTime};
 use crate::ports::{Replay, StoreError};
-use crate::task::TaskId;
+use crate::record::TopicPartition;
+use crate::state::ReplayFrom;
 use crate::task::life::State;
+use crate::task::{Replays, TaskId};
 
 impl StreamThread {
     /// Opens the stores of a task that has just come. Its partitions are paused while it restores, and other tasks go on.
@@ -39,15 +41,18 @@ impl StreamThread {
         }
     }
 
-    fn restore_began(&mut self, id: TaskId, begun: Result<Vec<Replay>, StoreError>, effects: &mut Vec<Effect>) {
+    fn restore_began(&mut self, id: TaskId, begun: Result<Replays, StoreError>, effects: &mut Vec<Effect>) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         match begun {
             Ok(replays) if replays.is_empty() => {}
             Ok(replays) => {
                 effects.push(Effect::Pause(task.partitions()));
-                let changelogs = replays.iter().map(|replay| (replay.partition.clone(), replay.from)).collect();
-                effects.push(Effect::Replay(replays));
-                self.tell(id, ReportKind::RestoreBegan { changelogs }, effects);
+                let replay = |(partition, from): &(TopicPartition, ReplayFrom)| Replay {
+                    partition: partition.clone(),
+                    from: from.offset(),
+                };
+                effects.push(Effect::Replay(replays.iter().map(replay).collect()));
+                self.tell(id, ReportKind::RestoreBegan { changelogs: replays }, effects);
             }
             Err(error) => self.fail_state(id, "weir.store", error.to_string(), effects),
         }

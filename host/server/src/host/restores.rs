@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use weir_core::record::TopicPartition;
+use weir_core::state::ReplayFrom;
 use weir_core::task::TaskId;
 use weir_core::thread::TaskStatus;
 
@@ -36,15 +37,9 @@ impl Restores {
         Self { counted, running: BTreeMap::new(), replayed_before, done }
     }
 
-    /// A task replays changelogs, each from the offset given, or from its beginning.
-    pub fn began(&mut self, task: TaskId, from: &[(TopicPartition, Option<i64>)]) {
-        let shown: Vec<String> = from
-            .iter()
-            .map(|(changelog, from)| match from {
-                Some(from) => format!("{changelog} from {from}"),
-                None => format!("{changelog} from the beginning"),
-            })
-            .collect();
+    /// A task replays changelogs.
+    pub fn began(&mut self, task: TaskId, from: &[(TopicPartition, ReplayFrom)]) {
+        let shown: Vec<String> = from.iter().map(|(changelog, from)| format!("{changelog} {from}")).collect();
         tracing::info!(task = %task, changelogs = shown.join(", "), "restoring");
         let changelogs: Vec<TopicPartition> = from.iter().map(|(changelog, _)| changelog.clone()).collect();
         let (now, replayed_before) = (Instant::now(), self.counted.replayed(&changelogs));
