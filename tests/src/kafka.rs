@@ -139,6 +139,19 @@ impl Kafka {
         Ok(())
     }
 
+    /// Deletes all records that a topic has. Its `cleanup.policy` must name `delete`.
+    pub fn delete_records(&self, topic: &str, partitions: i32) -> Result<()> {
+        let mut ends = TopicPartitionList::new();
+        for partition in 0..partitions {
+            ends.add_partition_offset(topic, partition, Offset::End)?;
+        }
+        let deleted = block_on(self.admin()?.delete_records(&ends, &admin_options()))?;
+        for partition in deleted.elements() {
+            partition.error().with_context(|| format!("cannot delete records of {topic}"))?;
+        }
+        Ok(())
+    }
+
     fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
         self.config().create().context("cannot make an admin client")
     }

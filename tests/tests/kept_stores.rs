@@ -164,3 +164,25 @@ fn a_store_is_trusted_for_half_of_the_time_that_its_changelog_keeps_deletions() 
     println!("{rest} rows replayed by a host that was away for less, {all} by one that was away for longer");
     stop(host)
 }
+
+#[test]
+fn a_store_is_made_anew_where_its_changelog_has_nothing_any_more() -> Result<()> {
+    let mut scene = Scene::new("cut")?;
+    let kafka = scene.application.kafka.clone();
+    let host = scene.start()?;
+    let counts = scene.count_on(&host, Counts::new())?;
+    stop(host)?;
+    let host = scene.start()?;
+    scene.count_on(&host, counts)?;
+    // What was not flushed is in the changelog alone, and goes from there: what is on disk has a gap behind it.
+    host.kill()?;
+    let changelog = scene.changelog();
+    kafka.set_topic(&changelog, &[("cleanup.policy", "compact,delete")])?;
+    kafka.delete_records(&changelog, PARTITIONS)?;
+    let host = scene.start()?;
+    scene.judge_distrust(&host, "the log has no rows any more")?;
+    stores(&host, &Counts::new())?;
+    scene.told.expect_after(Counts::new());
+    scene.count_on(&host, Counts::new())?;
+    stop(host)
+}

@@ -372,6 +372,7 @@ fn reported(report: &Report) -> String {
             let at = changelogs.iter().map(|(at, from)| match from {
                 ReplayFrom::Kept(next) => format!("{at}@{next}"),
                 ReplayFrom::NothingKept => format!("{at}@-"),
+                ReplayFrom::NotInLog => format!("{at}@- (not in the log)"),
                 ReplayFrom::OtherTopic => format!("{at}@- (another topic)"),
                 ReplayFrom::TooOld { age_ms, .. } => format!("{at}@- ({age_ms} ms old)"),
             });

@@ -17,6 +17,8 @@ pub enum ReplayFrom {
         /// What is trusted.
         age_max_ms: i64,
     },
+    /// At the beginning: the log has no rows any more where what is kept ends.
+    NotInLog,
 }
 
 impl ReplayFrom {
@@ -25,7 +27,7 @@ impl ReplayFrom {
     pub fn offset(self) -> Option<i64> {
         match self {
             Self::Kept(next) => Some(next),
-            Self::NothingKept | Self::OtherTopic | Self::TooOld { .. } => None,
+            Self::NothingKept | Self::OtherTopic | Self::TooOld { .. } | Self::NotInLog => None,
         }
     }
 }
@@ -38,6 +40,7 @@ impl fmt::Display for ReplayFrom {
             Self::OtherTopic => {
                 f.write_str("from the beginning: the topic was deleted and made again since the store was written")
             }
+            Self::NotInLog => f.write_str("from the beginning: where the store ends, the log has no rows any more"),
             Self::TooOld { age_ms, age_max_ms } => write!(
                 f,
                 "from the beginning: the store was written last {age_ms} ms ago, and compaction may have removed deletions \

@@ -63,7 +63,7 @@ pub struct Report {
 /// What a [`Report`] is about. `reason` is a metric's label: a trap's kind or a reject's code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReportKind {
-    /// The task replays changelogs before it runs.
+    /// The task replays changelogs before it runs; or begins again with one of those that it was told to replay.
     RestoreBegan {
         /// Partitions, and where each is begun with.
         changelogs: Vec<(TopicPartition, ReplayFrom)>,

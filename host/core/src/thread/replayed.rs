@@ -2,6 +2,7 @@
 
 use super::{Effect, ReportKind, StreamThread, WallTime};
 use crate::record::{RecordBatch, TopicPartition};
+use crate::state::ReplayFrom;
 
 pub(super) fn handle(
     thread: &mut StreamThread,
@@ -14,6 +15,10 @@ pub(super) fn handle(
 ) {
     let owner = thread.tasks.values().find(|task| task.owns_changelog(partition)).map(|task| task.id);
     let Some(id) = owner else { return };
+    if restarted {
+        let changelogs = vec![(partition.clone(), ReplayFrom::NotInLog)];
+        thread.tell(id, ReportKind::RestoreBegan { changelogs }, effects);
+    }
     let Some((task, environment)) = thread.task_with(id, now) else { return };
     match task.replayed(partition, rows, place, restarted, &environment) {
         Ok(false) => {}

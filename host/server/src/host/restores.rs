@@ -42,6 +42,11 @@ impl Restores {
         let shown: Vec<String> = from.iter().map(|(changelog, from)| format!("{changelog} {from}")).collect();
         tracing::info!(task = %task, changelogs = shown.join(", "), "restoring");
         let changelogs: Vec<TopicPartition> = from.iter().map(|(changelog, _)| changelog.clone()).collect();
+        // One of those under way that begins again.
+        let is_known = |restore: &Restore| changelogs.iter().all(|changelog| restore.changelogs.contains(changelog));
+        if self.running.get(&task).is_some_and(is_known) {
+            return;
+        }
         let (now, replayed_before) = (Instant::now(), self.counted.replayed(&changelogs));
         self.running.insert(task, Restore { began: now, told: now, changelogs, replayed_before });
     }
