@@ -1,45 +1,19 @@
 //! The engine under everything that may happen to it. `WEIR_SEED=n` runs one seed and prints what happened in it.
 #![allow(missing_docs, clippy::panic, reason = "tests are named as sentences")]
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::panic::catch_unwind;
 use std::time::Instant;
 
-use weir_testing::simulation::{Bug, run};
+use weir_testing::simulation::seeds::{failure, first_failure};
+use weir_testing::simulation::{Bug, Violation, run};
 
 /// Seeds of a test run; `WEIR_SEEDS` asks for more.
 const SEEDS: u64 = 10_000;
 /// Seeds within which each planted bug must be found.
 const SEEDS_PER_BUG: u64 = 10_000;
 
-/// What went wrong at a seed; none: nothing.
-fn failure(seed: u64, bug: Option<Bug>) -> Option<String> {
-    match catch_unwind(AssertUnwindSafe(|| run(seed, bug, false))) {
-        Ok(outcome) => outcome.violation.map(|violation| violation.to_string()),
-        Err(_) => Some("it panicked".to_owned()),
-    }
-}
-
-/// The first of `seeds` seeds that fails, on as many threads as there are cores.
-fn first_failure(seeds: u64, bug: Option<Bug>) -> Option<(u64, String)> {
-    let next = AtomicU64::new(0);
-    let work = || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds {
-                return None;
-            }
-            if let Some(what) = failure(seed, bug) {
-                next.store(seeds, Ordering::Relaxed);
-                return Some((seed, what));
-            }
-        }
-    };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().filter_map(|worker| worker.join().ok()?).min()
-    })
+fn violation(seed: u64, bug: Option<Bug>) -> Option<Violation> {
+    run(seed, bug, false).violation
 }
 
 #[test]
@@ -52,7 +26,7 @@ fn every_law_holds_at_every_seed() {
     }
     let seeds = std::env::var("WEIR_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
     let started = Instant::now();
-    if let Some((seed, what)) = first_failure(seeds, None) {
+    if let Some((seed, what)) = first_failure(seeds, |seed| violation(seed, None)) {
         let trace = catch_unwind(|| run(seed, None, true)).map(|outcome| outcome.trace).unwrap_or_default();
         panic!("{}\nseed {seed}: {what}\nrun it again with WEIR_SEED={seed}", trace.join("\n"));
     }
@@ -61,10 +35,10 @@ fn every_law_holds_at_every_seed() {
 }
 
 fn is_found(bug: Bug) {
-    let found = first_failure(SEEDS_PER_BUG, Some(bug));
+    let found = first_failure(SEEDS_PER_BUG, |seed| violation(seed, Some(bug)));
     let (seed, what) = found.unwrap_or_else(|| panic!("{bug:?} was not found in {SEEDS_PER_BUG} seeds"));
     println!("{bug:?} was found at seed {seed}: {what}");
-    assert_eq!(failure(seed, None), None, "without the bug the same seed passes");
+    assert_eq!(failure(|| violation(seed, None)), None, "without the bug the same seed passes");
 }
 
 macro_rules! bugs {
@@ -100,4 +74,5 @@ bugs! {
     a_torn_apply_is_found: TearsAnApply,
     an_end_too_far_is_found: EndsTooFar,
     a_change_left_out_of_a_replay_is_found: SkipsAChange,
+    a_commit_in_two_is_found: SplitsCommit,
 }

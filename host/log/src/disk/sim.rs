@@ -49,6 +49,10 @@ struct Inner {
     bytes_left: Option<u64>,
     /// Planted bug: a sync does nothing.
     sync_is_a_lie: bool,
+    /// Planted bug: a sync of names does nothing.
+    names_are_a_lie: bool,
+    /// The operation in which the power went.
+    died_in: Option<&'static str>,
 }
 
 #[derive(Clone, Default)]
@@ -58,15 +62,17 @@ struct SimFile(SimDisk, usize);
 
 impl Inner {
     /// Counts an operation that changes something. `Err`: the power is gone; `Ok(false)`: it goes in the middle of this one.
-    fn spend(&mut self) -> io::Result<bool> {
-        match &mut self.operations_left {
-            None => Ok(true),
-            Some(0) => Err(io::Error::other("power is gone")),
-            Some(left) => {
-                *left -= 1;
-                Ok(*left > 0)
-            }
+    fn spend(&mut self, operation: &'static str) -> io::Result<bool> {
+        if self.operations_left == Some(0) {
+            return power_goes();
         }
+        let Some(left) = &mut self.operations_left else { return Ok(true) };
+        *left -= 1;
+        let stays = *left > 0;
+        if !stays {
+            self.died_in = Some(operation);
+        }
+        Ok(stays)
     }
 }
 
@@ -79,6 +85,10 @@ impl SimDisk {
         lock(&self.0).operations_left = Some(operations);
     }
 
+    pub fn power_stays(&self) {
+        lock(&self.0).operations_left = None;
+    }
+
     pub fn full_after(&self, bytes: Option<u64>) {
         lock(&self.0).bytes_left = bytes;
     }
@@ -87,10 +97,20 @@ impl SimDisk {
         lock(&self.0).sync_is_a_lie = true;
     }
 
+    pub fn names_are_a_lie(&self) {
+        lock(&self.0).names_are_a_lie = true;
+    }
+
+    /// The operation in which the power went; none: it is there.
+    pub fn died_in(&self) -> Option<&'static str> {
+        lock(&self.0).died_in
+    }
+
     /// What is there once the power is back.
     pub fn power_cycle(&self, random: &mut Random) -> Self {
         let inner = lock(&self.0);
-        let mut after = Inner { sync_is_a_lie: inner.sync_is_a_lie, ..Inner::default() };
+        let Inner { sync_is_a_lie, names_are_a_lie, .. } = *inner;
+        let mut after = Inner { sync_is_a_lie, names_are_a_lie, ..Inner::default() };
         // A journal keeps changes of names in order: either all since the last sync, or none.
         after.names = if random.below(2) == 0 { inner.names.clone() } else { inner.durable_names.clone() };
         after.durable_names = after.names.clone();
@@ -104,7 +124,9 @@ impl SimDisk {
     /// As a SIGKILL leaves it: all that was written is there.
     pub fn process_kill(&self) -> Self {
         let inner = lock(&self.0);
-        let mut after = Inner { names: inner.names.clone(), durable_names: inner.names.clone(), ..Inner::default() };
+        let Inner { sync_is_a_lie, names_are_a_lie, .. } = *inner;
+        let mut after = Inner { sync_is_a_lie, names_are_a_lie, names: inner.names.clone(), ..Inner::default() };
+        after.durable_names = after.names.clone();
         for inode in &inner.inodes {
             after.inodes.push(Inode { now: inode.now.clone(), durable: inode.now.clone(), pending: Vec::new() });
         }
@@ -176,7 +198,7 @@ impl Disk for SimDisk {
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut inner = lock(&self.0);
-        inner.spend()?;
+        inner.spend("create")?;
         inner.inodes.push(Inode::default());
         let inode = inner.inodes.len() - 1;
         inner.names.insert(path.to_path_buf(), inode);
@@ -185,7 +207,7 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut inner = lock(&self.0);
-        inner.spend()?;
+        inner.spend("rename")?;
         let inode = inner.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         inner.names.insert(to.to_path_buf(), inode);
         Ok(())
@@ -193,16 +215,18 @@ impl Disk for SimDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut inner = lock(&self.0);
-        inner.spend()?;
+        inner.spend("remove")?;
         inner.names.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         let mut inner = lock(&self.0);
-        if !inner.spend()? {
+        if !inner.spend("sync names")? {
             return power_goes();
         }
-        inner.durable_names = inner.names.clone();
+        if !inner.names_are_a_lie {
+            inner.durable_names = inner.names.clone();
+        }
         Ok(())
     }
 }
@@ -222,7 +246,7 @@ impl DiskFile for SimFile {
 
     fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
         let mut inner = lock(&self.0.0);
-        let stays = inner.spend()?;
+        let stays = inner.spend("write")?;
         let fits = inner.bytes_left.map_or(bytes.len(), |left| (left as usize).min(bytes.len()));
         if let Some(left) = &mut inner.bytes_left {
             *left -= fits as u64;
@@ -240,7 +264,7 @@ impl DiskFile for SimFile {
 
     fn set_len(&self, bytes: u64) -> io::Result<()> {
         let mut inner = lock(&self.0.0);
-        let stays = inner.spend()?;
+        let stays = inner.spend("truncate")?;
         let inode = &mut inner.inodes[self.1];
         inode.now.resize(bytes as usize, 0);
         inode.pending.push(Pending::SetLen(bytes as usize));
@@ -249,7 +273,7 @@ impl DiskFile for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut inner = lock(&self.0.0);
-        if !inner.spend()? {
+        if !inner.spend("sync")? {
             return power_goes();
         }
         if !inner.sync_is_a_lie {

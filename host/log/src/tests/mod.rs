@@ -1,5 +1,6 @@
 mod basic;
 mod crash;
+mod engine;
 mod golden;
 mod model;
 mod retention;

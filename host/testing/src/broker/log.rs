@@ -20,7 +20,9 @@ pub struct StoredRow {
 }
 
 impl StoredRow {
-    pub(crate) fn of_batch(batch: &RecordBatch, row: usize) -> Self {
+    /// Row `row` of `batch`.
+    #[must_use]
+    pub fn of_batch(batch: &RecordBatch, row: usize) -> Self {
         let headers = batch.headers.iter().flat_map(|headers| headers.row(row));
         Self {
             timestamp: batch.timestamps[row],
@@ -40,7 +42,8 @@ impl StoredRow {
         }
     }
 
-    pub(crate) fn push_to(&self, batch: &mut RecordBatch, offset: i64) {
+    /// Adds it to `batch`.
+    pub fn push_to(&self, batch: &mut RecordBatch, offset: i64) {
         let headers: Vec<(&[u8], Option<&[u8]>)> =
             self.headers.iter().map(|(name, value)| (name.as_slice(), value.as_deref())).collect();
         batch.push(offset, self.timestamp, self.key.as_deref(), self.value.as_deref(), &headers);

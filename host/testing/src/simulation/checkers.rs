@@ -27,6 +27,40 @@ impl fmt::Display for Violation {
     }
 }
 
+/// What was committed, wherever it lies.
+pub trait History {
+    /// All committed rows of a partition, with their offsets.
+    fn committed_rows(&self, at: &TopicPartition) -> Vec<(i64, StoredRow)>;
+
+    /// The offset of the last of them.
+    fn last_row(&self, at: &TopicPartition) -> Option<i64> {
+        self.committed_rows(at).last().map(|(offset, _)| *offset)
+    }
+
+    /// The offset before which the application has committed to have taken every row of an input.
+    fn position(&self, at: &TopicPartition) -> i64;
+
+    /// The rows of an input that were taken.
+    fn taken_rows(&self, at: &TopicPartition) -> Vec<(i64, StoredRow)> {
+        let position = self.position(at);
+        self.committed_rows(at).into_iter().filter(|(offset, _)| *offset < position).collect()
+    }
+}
+
+impl History for SimBroker {
+    fn committed_rows(&self, at: &TopicPartition) -> Vec<(i64, StoredRow)> {
+        SimBroker::committed_rows(self, at)
+    }
+
+    fn last_row(&self, at: &TopicPartition) -> Option<i64> {
+        self.last_committed_row(at)
+    }
+
+    fn position(&self, at: &TopicPartition) -> i64 {
+        self.committed_position(APPLICATION, at).map_or(0, |position| position.offset)
+    }
+}
+
 pub(super) fn broken<T>(law: &'static str, what: String) -> Result<T, Violation> {
     Err(Violation { law, what })
 }
@@ -37,7 +71,7 @@ pub(super) trait Checker {
         Ok(())
     }
 
-    fn at_end(&mut self, _broker: &SimBroker) -> Result<(), Violation> {
+    fn at_end(&mut self, _history: &dyn History) -> Result<(), Violation> {
         Ok(())
     }
 }
@@ -51,6 +85,16 @@ pub(super) fn all(generated: &Generated) -> Vec<Box<dyn Checker>> {
         Box::new(OutputChecker { generated: generated.clone() }),
         Box::new(StateChecker { generated: generated.clone() }),
     ]
+}
+
+/// Holds all that a history shows against all that was taken in it: outputs and state are those of the rows before the
+/// committed positions, no more and no less. Holds at any time, between any two transactions.
+///
+/// # Errors
+/// The [`Violation`] that was found first.
+pub fn judge(generated: &Generated, history: &dyn History) -> Result<(), Violation> {
+    OutputChecker { generated: generated.clone() }.at_end(history)?;
+    StateChecker { generated: generated.clone() }.at_end(history)
 }
 
 /// Committed positions never go back, and never past what can be read.
@@ -124,25 +168,25 @@ struct DrainChecker {
 }
 
 impl Checker for DrainChecker {
-    fn at_end(&mut self, broker: &SimBroker) -> Result<(), Violation> {
-        match undrained(&self.generated, broker) {
+    fn at_end(&mut self, history: &dyn History) -> Result<(), Violation> {
+        match undrained(&self.generated, history) {
             None => Ok(()),
             Some((at, last)) => {
-                let position = broker.committed_position(APPLICATION, &at);
-                broken("every row is taken in the end", format!("{at} ends at {last}, committed is {position:?}"))
+                let position = history.position(&at);
+                broken("every row is taken in the end", format!("{at} ends at {last}, committed is {position}"))
             }
         }
     }
 }
 
 /// An input partition with rows that no committed position has passed, and its last row.
-pub(super) fn undrained(generated: &Generated, broker: &SimBroker) -> Option<(TopicPartition, i64)> {
+#[must_use]
+pub fn undrained(generated: &Generated, history: &dyn History) -> Option<(TopicPartition, i64)> {
     generated.topology.source_topics().find_map(|topic| {
         (0..generated.partitions[topic]).find_map(|partition| {
             let at = TopicPartition::new(topic, partition);
-            let last = broker.last_committed_row(&at)?;
-            let position = broker.committed_position(APPLICATION, &at).map_or(0, |position| position.offset);
-            (position <= last).then_some((at, last))
+            let last = history.last_row(&at)?;
+            (history.position(&at) <= last).then_some((at, last))
         })
     })
 }
@@ -155,9 +199,9 @@ struct OutputChecker {
 /// From which offset of an input partition on a node runs a version, in the order in which it was recorded.
 pub(super) type Swaps = BTreeMap<(NodeName, TopicPartition), Vec<(i64, Digest)>>;
 
-pub(super) fn swaps(broker: &SimBroker) -> Swaps {
+pub(super) fn swaps(history: &dyn History) -> Swaps {
     let mut swaps = Swaps::new();
-    for (_, row) in broker.committed_rows(&TopicPartition::new(DEPLOYMENTS, 0)) {
+    for (_, row) in history.committed_rows(&TopicPartition::new(DEPLOYMENTS, 0)) {
         let Ok(swap) = serde_json::from_slice::<serde_json::Value>(row.value.as_deref().unwrap_or_default()) else {
             continue;
         };
@@ -195,14 +239,14 @@ fn show(row: &Row) -> String {
 }
 
 impl OutputChecker {
-    fn wanted(&self, part: usize, broker: &SimBroker, swaps: &Swaps) -> Result<Wanted, Violation> {
+    fn wanted(&self, part: usize, history: &dyn History, swaps: &Swaps) -> Result<Wanted, Violation> {
         let topology = &self.generated.topology;
         let mut wanted = Wanted::new();
         for &topic in &topology.subtopologies[part].topics {
             let topic = &topology.topic(topic).name;
             for partition in 0..self.generated.partitions[topic] {
                 let from = TopicPartition::new(topic, partition);
-                for (offset, row) in broker.committed_rows(&from) {
+                for (offset, row) in history.taken_rows(&from) {
                     let version = |node: &NodeName| version_at(swaps, node, &from, offset);
                     let outputs = oracle::outputs(&self.generated, part, &from, offset, &row, &version);
                     let Ok(outputs) = outputs else {
@@ -225,13 +269,13 @@ impl OutputChecker {
     fn compare(
         at: &TopicPartition,
         mut wanted: BTreeMap<Row, VecDeque<(TopicPartition, usize)>>,
-        broker: &SimBroker,
+        history: &dyn History,
     ) -> Result<(), Violation> {
         // Twins: equal rows of different input partitions. Which came of which cannot be told, nor which is to be first.
         let mixed = |causes: &VecDeque<(TopicPartition, usize)>| causes.iter().any(|(from, _)| *from != causes[0].0);
         let twins: Vec<Row> = wanted.iter().filter(|(_, causes)| mixed(causes)).map(|(row, _)| row.clone()).collect();
         let mut last: BTreeMap<TopicPartition, usize> = BTreeMap::new();
-        for (offset, row) in broker.committed_rows(at) {
+        for (offset, row) in history.committed_rows(at) {
             let row = comparable(&row);
             let Some((from, cause)) = wanted.get_mut(&row).and_then(VecDeque::pop_front) else {
                 let what = format!("{at}@{offset} is one too many, or not what it should be: {}", show(&row));
@@ -254,17 +298,17 @@ impl OutputChecker {
 }
 
 impl Checker for OutputChecker {
-    fn at_end(&mut self, broker: &SimBroker) -> Result<(), Violation> {
-        let swaps = swaps(broker);
+    fn at_end(&mut self, history: &dyn History) -> Result<(), Violation> {
+        let swaps = swaps(history);
         for part in 0..self.generated.topology.subtopologies.len() {
-            let mut wanted = self.wanted(part, broker, &swaps)?;
+            let mut wanted = self.wanted(part, history, &swaps)?;
             for (topic, partitions) in &self.generated.partitions {
                 if !writes(&self.generated, part, topic) {
                     continue;
                 }
                 for partition in 0..*partitions {
                     let at = TopicPartition::new(topic, partition);
-                    Self::compare(&at, wanted.remove(&at).unwrap_or_default(), broker)?;
+                    Self::compare(&at, wanted.remove(&at).unwrap_or_default(), history)?;
                 }
             }
         }

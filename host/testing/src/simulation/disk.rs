@@ -30,19 +30,21 @@ struct Kept {
 
 /// A host's disk; a host that is started again finds it as the last one left it.
 #[derive(Clone, Default)]
-pub(super) struct Disk {
+pub struct Disk {
     tasks: Rc<RefCell<BTreeMap<TaskId, Arc<Mutex<Kept>>>>>,
     bug: Option<Bug>,
 }
 
 impl Disk {
-    pub(super) fn new(bug: Option<Bug>) -> Self {
+    /// An empty disk.
+    #[must_use]
+    pub fn new(bug: Option<Bug>) -> Self {
         Self { bug, ..Self::default() }
     }
 
     /// The host is killed: of each task some acts since the last flush are lost, the latest first; or the files are damaged,
     /// and what opens them next finds nothing.
-    pub(super) fn crash(&self, random: &mut Random) {
+    pub fn crash(&self, random: &mut Random) {
         for kept in self.tasks.borrow().values() {
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
             let left = random.within(kept.durable, kept.acts.len());

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_core::ports::{CommitError, CreateFault, Digest, Processor, ProcessorSupplier, TransportError};
+use weir_core::ports::{CommitError, CreateFault, Digest, Processor, ProcessorSupplier, Transport, TransportError};
 use weir_core::task::TaskId;
 use weir_core::thread::{
     Clock, Driver, Event, Observer, Report, ReportKind, Stores, StreamThread, ThreadConfig, Turn, WallTime,
@@ -14,32 +14,37 @@ use weir_core::topology::NodeName;
 use super::disk::Disk;
 use super::planted::{Bug, Tap, Trace};
 use super::plugin::SimSupplier;
-use super::topologies::{APPLICATION, Generated};
+use super::topologies::Generated;
 use super::world::Figures;
-use crate::broker::{SimBroker, SimConnector};
+use crate::broker::SimBroker;
 
 /// A deployment, as every host comes to hear of it.
 #[derive(Clone, Debug)]
-pub(super) struct Deployment {
-    pub(super) node: NodeName,
-    pub(super) version: Digest,
-    pub(super) revision: u64,
+pub struct Deployment {
+    /// The node.
+    pub node: NodeName,
+    /// What it is to run.
+    pub version: Digest,
+    /// Counts deployments, from 1.
+    pub revision: u64,
 }
 
-/// One host that runs: the loop of production on a simulated broker and clock.
-pub(super) struct Host {
-    pub(super) name: String,
+/// One host that runs: the loop of production on a simulated transport and clock.
+pub struct Host {
+    /// Its name in traces.
+    pub name: String,
     driver: Driver,
     supplier: Rc<RefCell<SimSupplier>>,
     bug: Option<Bug>,
     /// Deployments that it has heard of.
     heard: usize,
     /// It does nothing before this time.
-    pub(super) asleep_until_us: i64,
+    pub asleep_until_us: i64,
     trace: Trace,
 }
 
-struct SimClock(SimBroker);
+/// The broker's clock.
+pub(super) struct SimClock(pub(super) SimBroker);
 
 impl Clock for SimClock {
     fn now(&self) -> WallTime {
@@ -106,30 +111,36 @@ impl Observer for Ear<'_> {
     }
 }
 
-/// What hosts are started with.
-pub(super) struct Plan<'a> {
-    pub(super) broker: &'a SimBroker,
-    pub(super) generated: &'a Generated,
-    pub(super) config: ThreadConfig,
-    pub(super) bug: Option<Bug>,
-    pub(super) trace: &'a Trace,
-    pub(super) disk: Disk,
+/// What a host is started with.
+pub struct Plan<'a> {
+    /// The topology that it runs.
+    pub generated: &'a Generated,
+    /// Of its thread.
+    pub config: ThreadConfig,
+    /// A bug to be found.
+    pub bug: Option<Bug>,
+    /// Where it tells what it does.
+    pub trace: &'a Trace,
+    /// Where its stores are kept.
+    pub disk: Disk,
+    /// Its way to the topics.
+    pub transport: Box<dyn Transport>,
+    /// Its clock.
+    pub clock: Box<dyn Clock>,
 }
 
 impl Host {
-    /// Host `index`, started; it has heard of all `deployments`.
-    pub(super) fn start(index: usize, life: u64, plan: &Plan<'_>, deployments: &[Deployment]) -> Self {
+    /// A host, started; it has heard of all `deployments`.
+    #[must_use]
+    pub fn start(name: String, plan: Plan<'_>, deployments: &[Deployment]) -> Self {
         let topology = &plan.generated.topology;
-        let topics: Vec<_> = topology.source_topics().cloned().collect();
-        let connector = SimConnector::new(plan.broker, index, APPLICATION, &topics);
-        let name = format!("host{index}.{life}");
-        let tap = Tap::new(name.clone(), connector.sim_transport(0), plan.bug, plan.trace.clone());
+        let tap = Tap::new(name.clone(), plan.transport, plan.bug, plan.trace.clone());
         let supplier = Rc::new(RefCell::new(SimSupplier::with(plan.bug)));
         let shared = Box::new(SharedSupplier(supplier.clone()));
         let thread = StreamThread::new(Arc::clone(topology), plan.generated.partitions.clone(), plan.config, shared);
-        let stores = Stores { supplier: Box::new(plan.disk.clone()), topic_ids: BTreeMap::new(), age_max_ms: i64::MAX };
+        let stores = Stores { supplier: Box::new(plan.disk), topic_ids: BTreeMap::new(), age_max_ms: i64::MAX };
         let thread = thread.with_stores(stores);
-        let driver = Driver::new(thread, Box::new(tap), Box::new(SimClock(plan.broker.clone())));
+        let driver = Driver::new(thread, Box::new(tap), plan.clock);
         let (bug, trace) = (plan.bug, plan.trace.clone());
         let mut host = Self { name, driver, supplier, bug, heard: 0, asleep_until_us: 0, trace };
         // Nothing is assigned yet, so nothing can go wrong with it.
@@ -138,14 +149,14 @@ impl Host {
     }
 
     /// A turn of its loop. False: it has ended.
-    pub(super) fn turn(&mut self, figures: &mut Figures) -> bool {
+    pub fn turn(&mut self, figures: &mut Figures) -> bool {
         let mut ear = Ear { figures, trace: &self.trace };
-        let turned = self.driver.turn(Duration::from_millis(1), &mut ear);
+        let turned = self.driver.turn(Duration::ZERO, &mut ear);
         self.goes_on(&turned)
     }
 
     /// Tells it of deployments that it has not heard of. False: it has ended.
-    pub(super) fn hear(&mut self, deployments: &[Deployment], figures: &mut Figures) -> bool {
+    pub fn hear(&mut self, deployments: &[Deployment], figures: &mut Figures) -> bool {
         let news = &deployments[self.heard..];
         self.heard = deployments.len();
         for Deployment { node, version, revision } in news.iter().cloned() {
@@ -160,7 +171,7 @@ impl Host {
     }
 
     /// Asks it to stop. False: it has.
-    pub(super) fn shut_down(&mut self, figures: &mut Figures) -> bool {
+    pub fn shut_down(&mut self, figures: &mut Figures) -> bool {
         self.send(Event::Shutdown, figures)
     }
 

@@ -3,18 +3,21 @@
 //!
 //! Start at [`run`]. [`checkers`] hold the one true history against what was committed; [`oracle`] says what that should be.
 
-mod checkers;
+pub mod checkers;
 mod disk;
 mod host;
 pub mod oracle;
 pub mod planted;
 pub mod plugin;
+pub mod seeds;
 mod state;
 pub mod topologies;
 mod world;
 
-pub use checkers::Violation;
-pub use planted::Bug;
+pub use checkers::{History, Violation};
+pub use disk::Disk;
+pub use host::{Deployment, Host, Plan};
+pub use planted::{Bug, Trace};
 pub use world::{Figures, World};
 
 /// What a run came to.

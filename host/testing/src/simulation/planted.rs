@@ -10,7 +10,7 @@ use std::time::Duration;
 use weir_core::ports::{CommitError, Committed, Incoming, Outgoing, Position, Replay, Transport, TransportError};
 use weir_core::record::{RecordBatch, TopicPartition};
 
-use crate::broker::{BrokerConfig, SimTransport};
+use crate::broker::BrokerConfig;
 
 /// A planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,11 +47,13 @@ pub enum Bug {
     EndsTooFar,
     /// A replay leaves out a row.
     SkipsAChange,
+    /// Rows are committed, and then the positions.
+    SplitsCommit,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::OmitsPositions,
         Self::CommitsWhenLost,
         Self::PassesPoison,
@@ -68,6 +70,7 @@ impl Bug {
         Self::TearsAnApply,
         Self::EndsTooFar,
         Self::SkipsAChange,
+        Self::SplitsCommit,
     ];
 
     pub(super) fn configure(self, config: &mut BrokerConfig) {
@@ -81,12 +84,12 @@ impl Bug {
 }
 
 /// Calls of transports, a line each; none: nobody reads them.
-pub(super) type Trace = Option<Rc<RefCell<Vec<String>>>>;
+pub type Trace = Option<Rc<RefCell<Vec<String>>>>;
 
 /// A transport with a bug before it, if any, and its calls told.
 pub(super) struct Tap {
     name: String,
-    inner: SimTransport,
+    inner: Box<dyn Transport>,
     bug: Option<Bug>,
     trace: Trace,
     lost: bool,
@@ -97,7 +100,7 @@ pub(super) struct Tap {
 }
 
 impl Tap {
-    pub(super) fn new(name: String, inner: SimTransport, bug: Option<Bug>, trace: Trace) -> Self {
+    pub(super) fn new(name: String, inner: Box<dyn Transport>, bug: Option<Bug>, trace: Trace) -> Self {
         let (paused, committed) = (BTreeSet::new(), BTreeMap::new());
         Self { name, inner, bug, trace, lost: false, unknown: false, paused, committed, held: None }
     }
@@ -118,6 +121,13 @@ impl Tap {
 
     fn note(&mut self, positions: &[Position]) {
         self.committed.extend(positions.iter().map(|at| (at.partition.clone(), at.clone())));
+    }
+
+    fn split(&mut self, positions: &[Position]) -> Result<Committed, CommitError> {
+        let committed = self.inner.commit(&[])?;
+        self.inner.begin().map_err(|error| CommitError::Refused(error.to_string()))?;
+        self.inner.commit(positions)?;
+        Ok(committed)
     }
 
     fn bend(&self, positions: &[Position]) -> Vec<Position> {
@@ -208,7 +218,8 @@ impl Transport for Tap {
     fn commit(&mut self, positions: &[Position]) -> Result<Committed, CommitError> {
         self.flush().map_err(|error| CommitError::Refused(error.to_string()))?;
         let positions = self.bend(positions);
-        let mut result = self.inner.commit(&positions);
+        let mut result =
+            if self.has(Bug::SplitsCommit) { self.split(&positions) } else { self.inner.commit(&positions) };
         self.tell(|| format!("commit {:?} {result:?}", places(&positions)));
         self.unknown = matches!(result, Err(CommitError::Unknown(_)));
         if self.unknown && self.has(Bug::TrustsUnknown) && self.inner.recover().is_ok() {

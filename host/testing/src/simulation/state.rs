@@ -7,10 +7,10 @@ use weir_core::record::{TopicName, TopicPartition};
 use weir_core::state::keys;
 use weir_core::topology::{Aggregate, Emit, NodeKind, NodeName};
 
-use super::checkers::{Checker, Swaps, Violation, broken, swaps, version_at};
+use super::checkers::{Checker, History, Swaps, Violation, broken, swaps, version_at};
 use super::oracle;
 use super::topologies::Generated;
-use crate::broker::{SimBroker, StoredRow};
+use crate::broker::StoredRow;
 
 /// Rows of each key.
 type Counts = BTreeMap<Vec<u8>, i64>;
@@ -30,7 +30,7 @@ impl StateChecker {
     }
 
     /// The rows of each key that came to the aggregate of `part` in the task of `partition`.
-    fn counted(&self, part: usize, partition: i32, broker: &SimBroker, swaps: &Swaps) -> Counts {
+    fn counted(&self, part: usize, partition: i32, history: &dyn History, swaps: &Swaps) -> Counts {
         let topology = &self.generated.topology;
         let mut counts = Counts::new();
         for &topic in &topology.subtopologies[part].topics {
@@ -38,7 +38,7 @@ impl StateChecker {
             if partition >= self.generated.partitions[&from.topic] {
                 continue;
             }
-            for (offset, row) in broker.committed_rows(&from) {
+            for (offset, row) in history.taken_rows(&from) {
                 let version = |node: &NodeName| -> Option<Digest> { version_at(swaps, node, &from, offset) };
                 // A poison row that was passed is another law's business.
                 let arrived = oracle::arrivals(&self.generated, part, &row, &version).unwrap_or_default();
@@ -53,12 +53,12 @@ impl StateChecker {
     }
 
     /// What the changelog of `partition` comes to.
-    fn folded(&self, aggregate: &Aggregate, partition: i32, broker: &SimBroker) -> Result<Counts, Violation> {
+    fn folded(&self, aggregate: &Aggregate, partition: i32, history: &dyn History) -> Result<Counts, Violation> {
         let topology = &self.generated.topology;
         let Some(topic) = topology.store(aggregate.store).changelog else { return Ok(Counts::new()) };
         let at = TopicPartition::new(&topology.topic(topic).name, partition);
         let mut counts = Counts::new();
-        for (offset, row) in broker.committed_rows(&at) {
+        for (offset, row) in history.committed_rows(&at) {
             let key = row.key.as_deref().and_then(keys::split_key_value);
             let count = row.value.as_deref().and_then(|value| value.get(keys::TIME_BYTES..)?.try_into().ok());
             let (Some(key), Some(count)) = (key, count.map(i64::from_le_bytes)) else {
@@ -70,11 +70,11 @@ impl StateChecker {
     }
 
     /// The counts that were sent, of each key in the order of its partition.
-    fn sent(&self, part: usize, broker: &SimBroker) -> BTreeMap<Vec<u8>, Vec<i64>> {
+    fn sent(&self, part: usize, history: &dyn History) -> BTreeMap<Vec<u8>, Vec<i64>> {
         let topic = TopicName::from(format!("counts{part}").as_str());
         let mut sent: BTreeMap<Vec<u8>, Vec<i64>> = BTreeMap::new();
         for partition in 0..self.generated.partitions[&topic] {
-            for (_, row) in broker.committed_rows(&TopicPartition::new(&topic, partition)) {
+            for (_, row) in history.committed_rows(&TopicPartition::new(&topic, partition)) {
                 let count = row.value.as_deref().and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
                 sent.entry(row.key.unwrap_or_default()).or_default().push(count.unwrap_or(-1));
             }
@@ -102,8 +102,8 @@ fn counts_up(sent: &[i64], totals: &[i64]) -> bool {
 }
 
 impl Checker for StateChecker {
-    fn at_end(&mut self, broker: &SimBroker) -> Result<(), Violation> {
-        let swaps = swaps(broker);
+    fn at_end(&mut self, history: &dyn History) -> Result<(), Violation> {
+        let swaps = swaps(history);
         for part in 0..self.generated.topology.subtopologies.len() {
             let Some(aggregate) = self.aggregate(part).cloned() else { continue };
             let topology = &self.generated.topology;
@@ -111,15 +111,15 @@ impl Checker for StateChecker {
             let tasks = sources.iter().map(|&topic| self.generated.partitions[&topology.topic(topic).name]).max();
             let mut totals: BTreeMap<Vec<u8>, Vec<i64>> = BTreeMap::new();
             for partition in 0..tasks.unwrap_or(0) {
-                let counted = self.counted(part, partition, broker, &swaps);
-                let folded = self.folded(&aggregate, partition, broker)?;
+                let counted = self.counted(part, partition, history, &swaps);
+                let folded = self.folded(&aggregate, partition, history)?;
                 if counted != folded {
                     let what = format!("task {part}_{partition}: counted {counted:?}, the changelog says {folded:?}");
                     return broken("state is the fold of what was taken", what);
                 }
                 counted.into_iter().for_each(|(key, total)| totals.entry(key).or_default().push(total));
             }
-            let sent = self.sent(part, broker);
+            let sent = self.sent(part, history);
             for (key, totals) in &totals {
                 let sent = sent.get(key).map_or(&[][..], Vec::as_slice);
                 let last = totals.iter().all(|total| sent.contains(total));

@@ -4,15 +4,15 @@ use std::rc::Rc;
 
 use weir_core::record::TopicPartition;
 use weir_core::thread::ThreadConfig;
-use weir_core::topology::{NodeKind, NodeName};
+use weir_core::topology::NodeName;
 
 use super::checkers::{self, Checker, Violation};
 use super::disk::Disk;
-use super::host::{Deployment, Host, Plan};
+use super::host::{Deployment, Host, Plan, SimClock};
 use super::planted::{Bug, Trace};
-use super::topologies::{self, Generated};
+use super::topologies::{self, APPLICATION, Generated};
 use super::{Outcome, plugin};
-use crate::broker::{BrokerConfig, Faults, Protocol, SimBroker};
+use crate::broker::{BrokerConfig, Faults, Protocol, SimBroker, SimConnector};
 use crate::random::{PerMille, Random};
 
 /// Steps in which anything may go wrong.
@@ -198,7 +198,7 @@ impl World {
 
     fn plugins(&self) -> Vec<NodeName> {
         let nodes = self.generated.topology.nodes.iter();
-        nodes.filter(|node| matches!(node.kind, NodeKind::Process(_))).map(|node| node.name.clone()).collect()
+        nodes.filter(|node| node.plugin().is_some()).map(|node| node.name.clone()).collect()
     }
 
     fn deploy(&mut self, node: NodeName, mended: bool) {
@@ -216,10 +216,18 @@ impl World {
 
     fn start(&mut self, index: usize) {
         self.lives += 1;
-        let (broker, generated, trace) = (&self.broker, &self.generated, &self.trace);
-        let plan =
-            Plan { broker, generated, config: self.config, bug: self.bug, trace, disk: self.disks[index].clone() };
-        let host = Host::start(index, self.lives, &plan, &self.deployments);
+        let topics: Vec<_> = self.generated.topology.source_topics().cloned().collect();
+        let connector = SimConnector::new(&self.broker, index, APPLICATION, &topics);
+        let plan = Plan {
+            generated: &self.generated,
+            config: self.config,
+            bug: self.bug,
+            trace: &self.trace,
+            disk: self.disks[index].clone(),
+            transport: Box::new(connector.sim_transport(0)),
+            clock: Box::new(SimClock(self.broker.clone())),
+        };
+        let host = Host::start(format!("host{index}.{}", self.lives), plan, &self.deployments);
         self.tell(|| format!("{} starts", host.name));
         self.hosts[index] = Some(host);
     }
