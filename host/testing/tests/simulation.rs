@@ -75,4 +75,8 @@ bugs! {
     an_end_too_far_is_found: EndsTooFar,
     a_change_left_out_of_a_replay_is_found: SkipsAChange,
     a_commit_in_two_is_found: SplitsCommit,
+    forgotten_times_are_found: ForgetsTimes,
+    windows_open_again_are_found: ReopensWindows,
+    state_dropped_at_a_swap_is_found: DropsStateAtSwap,
+    accumulators_in_memory_are_found: FoldsInMemory,
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use weir_core::ports::{Changes, Checkpoint, Entries, KeyRange, StateStore, StateSupplier, StoreError};
-use weir_core::state::MemoryStore;
+use weir_core::state::{MemoryStore, keys};
 use weir_core::task::TaskId;
 use weir_core::topology::StoreIndex;
 
@@ -116,6 +116,9 @@ impl StateStore for DiskStore {
         let mut changes = changes.clone();
         if self.bug == Some(Bug::LosesAWrite) {
             changes.writes.pop();
+        }
+        if self.bug == Some(Bug::ForgetsTimes) {
+            changes.writes.retain(|(_, key, _)| key.first() != Some(&keys::OWN));
         }
         self.act(Act::Apply(changes))
     }

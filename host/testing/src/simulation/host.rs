@@ -4,7 +4,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_core::ports::{CommitError, CreateFault, Digest, Processor, ProcessorSupplier, Transport, TransportError};
+use weir_core::ports::{
+    Aggregator, CommitError, CreateFault, Digest, Processor, ProcessorSupplier, Transport, TransportError,
+};
 use weir_core::task::TaskId;
 use weir_core::thread::{
     Clock, Driver, Event, Observer, Report, ReportKind, Stores, StreamThread, ThreadConfig, Turn, WallTime,
@@ -57,6 +59,15 @@ struct SharedSupplier(Rc<RefCell<SimSupplier>>);
 impl ProcessorSupplier for SharedSupplier {
     fn create(&mut self, node: &NodeName, version: &Digest, task: TaskId) -> Result<Box<dyn Processor>, CreateFault> {
         self.0.borrow_mut().create(node, version, task)
+    }
+
+    fn create_aggregator(
+        &mut self,
+        node: &NodeName,
+        version: &Digest,
+        task: TaskId,
+    ) -> Result<Box<dyn Aggregator>, CreateFault> {
+        self.0.borrow_mut().create_aggregator(node, version, task)
     }
 }
 

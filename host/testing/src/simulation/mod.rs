@@ -6,6 +6,8 @@
 pub mod checkers;
 mod disk;
 mod host;
+mod keeper;
+mod model;
 pub mod oracle;
 pub mod planted;
 pub mod plugin;

@@ -51,7 +51,7 @@ pub fn outputs(
     Ok(expected)
 }
 
-/// What `row` brings to the aggregates of subtopology `part`.
+/// What `row` brings to the node with a store of subtopology `part`.
 ///
 /// # Errors
 /// [`Poison`]: a node with policy `fail` cannot map the row.
@@ -70,11 +70,35 @@ struct Walk<'a> {
     generated: &'a Generated,
     version: &'a dyn Fn(&NodeName) -> Option<Digest>,
     written: Vec<(TopicName, StoredRow)>,
-    /// What came to aggregates.
+    /// What came to nodes with a store, and was not refused there.
     arrived: Vec<StoredRow>,
 }
 
+/// Whether what a node makes of a row depends on the rows before.
+fn keeps(kind: &NodeKind) -> bool {
+    match kind {
+        NodeKind::Aggregate(_) => true,
+        NodeKind::Process(plugin) => !plugin.stores.is_empty(),
+        _ => false,
+    }
+}
+
 impl Walk<'_> {
+    /// Takes rows to a node with a store. What it makes of them is another checker's business, not what it refuses.
+    fn arrive(&mut self, index: NodeIndex, arrived: Vec<StoredRow>) -> Result<(), Poison> {
+        let node = self.generated.topology.node(index);
+        for row in arrived {
+            // No plugin sees a row without a key of an aggregate.
+            let unseen = row.key.is_none() && matches!(node.kind, NodeKind::Aggregate(_));
+            if unseen || node.plugin().is_none() || self.process(&node.name, &row).is_some() {
+                self.arrived.push(row);
+            } else if node.on_error == ErrorPolicy::Fail {
+                return Err(Poison(node.name.clone()));
+            }
+        }
+        Ok(())
+    }
+
     /// Takes what one cause has brought to a node: a path through the nodes is done with before the next one begins.
     fn visit(&mut self, index: NodeIndex, arrived: Vec<StoredRow>) -> Result<(), Poison> {
         let node = self.generated.topology.node(index);
@@ -83,9 +107,8 @@ impl Walk<'_> {
             self.written.extend(arrived.into_iter().map(|row| (name.clone(), row)));
             return Ok(());
         }
-        if let NodeKind::Aggregate(_) = &node.kind {
-            self.arrived.extend(arrived);
-            return Ok(());
+        if keeps(&node.kind) {
+            return self.arrive(index, arrived);
         }
         let mut mapped = Vec::new();
         for row in arrived {
@@ -127,11 +150,10 @@ impl Walk<'_> {
                 Some(vec![])
             }
             NodeKind::Process(_) => self.process(&node.name, &row),
-            // What it makes of a row depends on the rows before: another checker's business.
-            NodeKind::Aggregate(_) => Some(vec![]),
             // Not generated.
             NodeKind::Map(_) | NodeKind::Suppress(_) => None,
-            NodeKind::Sink(_) => Some(vec![]),
+            // Does not come here.
+            NodeKind::Aggregate(_) | NodeKind::Sink(_) => Some(vec![]),
         }
     }
 

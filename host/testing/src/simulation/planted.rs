@@ -49,11 +49,19 @@ pub enum Bug {
     SkipsAChange,
     /// Rows are committed, and then the positions.
     SplitsCommit,
+    /// A store does not keep how far time has come.
+    ForgetsTimes,
+    /// A replay leaves out deletions: windows that were closed are open again.
+    ReopensWindows,
+    /// A new version finds none of what the one before it kept.
+    DropsStateAtSwap,
+    /// An aggregator goes on from what it remembers, not from what it is given.
+    FoldsInMemory,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::OmitsPositions,
         Self::CommitsWhenLost,
         Self::PassesPoison,
@@ -71,6 +79,10 @@ impl Bug {
         Self::EndsTooFar,
         Self::SkipsAChange,
         Self::SplitsCommit,
+        Self::ForgetsTimes,
+        Self::ReopensWindows,
+        Self::DropsStateAtSwap,
+        Self::FoldsInMemory,
     ];
 
     pub(super) fn configure(self, config: &mut BrokerConfig) {
@@ -143,12 +155,11 @@ impl Tap {
     }
 }
 
-fn skip_a_change(incoming: &mut Incoming) {
-    if let Incoming::Replayed { rows, .. } = incoming
-        && !rows.is_empty()
-    {
+/// Leaves out replayed rows.
+fn leave_out(incoming: &mut Incoming, what: impl Fn(&RecordBatch, usize) -> bool) {
+    if let Incoming::Replayed { rows, .. } = incoming {
         let mut fewer = RecordBatch::default();
-        for row in 1..rows.len() {
+        for row in (0..rows.len()).filter(|row| !what(rows, *row)) {
             fewer.push(rows.offsets[row], rows.timestamps[row], rows.keys.get(row), rows.values.get(row), &[]);
         }
         *rows = fewer;
@@ -176,10 +187,12 @@ impl Transport for Tap {
     fn poll(&mut self, wait: Duration) -> Result<Vec<Incoming>, TransportError> {
         self.flush()?;
         let mut result = self.inner.poll(wait);
-        if let Ok(incoming) = &mut result
-            && self.has(Bug::SkipsAChange)
-        {
-            incoming.iter_mut().for_each(skip_a_change);
+        for incoming in result.iter_mut().flatten() {
+            match self.bug {
+                Some(Bug::SkipsAChange) => leave_out(incoming, |_, row| row == 0),
+                Some(Bug::ReopensWindows) => leave_out(incoming, |rows, row| rows.values.get(row).is_none()),
+                _ => {}
+            }
         }
         self.lost = false;
         match &result {

@@ -1,15 +1,19 @@
-//! A plugin in Rust whose every answer follows from a row, the node's name and its version: what the oracle can repeat.
+//! Plugins in Rust whose every answer follows from a row, the node's name and its version: what the oracle can repeat. Those
+//! with state count the rows of a key, in a store ([`keeper`]) or as an aggregator.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use weir_core::ports::{Call, CreateFault, Digest, Output, Processor, ProcessorSupplier, Reject, Trap, TrapKind};
+use weir_core::ports::{
+    Aggregator, Call, CreateFault, Digest, Output, Processor, ProcessorSupplier, Reject, Trap, TrapKind,
+};
 use weir_core::record::Column;
 use weir_core::task::TaskId;
 use weir_core::topology::NodeName;
 
-use super::{Bug, hash};
+use super::keeper::{Kept, SimAggregator};
+use super::{Bug, hash, keeper};
 
 /// In a row's value: a plugin that is not mended traps there.
 pub const POISON: u8 = b'!';
@@ -87,6 +91,11 @@ pub struct SimSupplier {
     runs_newest: bool,
     kept: BTreeMap<(NodeName, TaskId), Memory>,
     newest: BTreeMap<NodeName, Rc<RefCell<Digest>>>,
+    /// Planted: a new version does not find what the one before it kept.
+    drops_state: bool,
+    /// Planted: aggregators go by their own memory.
+    folds_in_memory: bool,
+    ran_first: BTreeMap<(NodeName, TaskId), Digest>,
 }
 
 impl ProcessorSupplier for SimSupplier {
@@ -103,7 +112,18 @@ impl ProcessorSupplier for SimSupplier {
         } else {
             Rc::new(RefCell::new(version.clone()))
         };
-        Ok(Box::new(SimPlugin { node: node.clone(), version: running, memory, calls: 0 }))
+        let kept = Kept::new(self.drops_state_at(node, version, task));
+        Ok(Box::new(SimPlugin { node: node.clone(), version: running, memory, kept, calls: 0 }))
+    }
+
+    fn create_aggregator(
+        &mut self,
+        node: &NodeName,
+        version: &Digest,
+        task: TaskId,
+    ) -> Result<Box<dyn Aggregator>, CreateFault> {
+        let forgets = self.drops_state_at(node, version, task) || self.folds_in_memory;
+        Ok(Box::new(SimAggregator::new(node, version, forgets)))
     }
 }
 
@@ -112,7 +132,18 @@ impl SimSupplier {
     #[must_use]
     pub fn with(bug: Option<Bug>) -> Self {
         let keeps_memory = bug == Some(Bug::KeepsInstances);
-        Self { keeps_memory, runs_newest: bug == Some(Bug::SwapsInMidTransaction), ..Self::default() }
+        Self {
+            keeps_memory,
+            runs_newest: bug == Some(Bug::SwapsInMidTransaction),
+            drops_state: bug == Some(Bug::DropsStateAtSwap),
+            folds_in_memory: bug == Some(Bug::FoldsInMemory),
+            ..Self::default()
+        }
+    }
+
+    fn drops_state_at(&mut self, node: &NodeName, version: &Digest, task: TaskId) -> bool {
+        let first = self.ran_first.entry((node.clone(), task)).or_insert_with(|| version.clone());
+        self.drops_state && first != version
     }
 
     /// Planted with `runs_newest`: running instances turn to `version` at once.
@@ -128,6 +159,7 @@ struct SimPlugin {
     version: Rc<RefCell<Digest>>,
     /// Rows that it has answered. It answers none twice: an instance that outlives an abort shows.
     memory: Memory,
+    kept: Kept,
     calls: u32,
 }
 
@@ -140,6 +172,9 @@ impl Processor for SimPlugin {
             return Err(trap(TrapKind::Memory, None));
         }
         let rows = call.rows;
+        if call.state.is_some() {
+            return keeper::process(self.node.as_str(), &version, &mut self.kept, call);
+        }
         let taken = if self.calls.is_multiple_of(3) { rows.len().div_ceil(2) } else { rows.len() };
         let mut output = Output { taken: (taken < rows.len()).then_some(taken as u32), ..Output::default() };
         let (mut ports, mut keys, mut values, mut timestamps) =
@@ -184,6 +219,6 @@ impl Processor for SimPlugin {
     }
 }
 
-fn trap(kind: TrapKind, row: Option<u32>) -> Trap {
+pub(super) fn trap(kind: TrapKind, row: Option<u32>) -> Trap {
     Trap { kind, message: "as told".to_owned(), backtrace: String::new(), row }
 }

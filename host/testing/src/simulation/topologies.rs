@@ -7,7 +7,8 @@ use weir_core::expression::{Expression, ExpressionError};
 use weir_core::record::{Rows, TopicName};
 use weir_core::topology::{
     Aggregate, Branch, Builtin, Emit, ErrorPolicy, Format, Function, Input, Internal, Node, NodeIndex, NodeKind,
-    NodeName, PluginRef, Source, Span, Store, StoreIndex, StoreKind, SubTopology, Topic, TopicIndex, Topology,
+    NodeName, PluginRef, Source, Span, Store, StoreIndex, StoreKind, SubTopology, Topic, TopicIndex, Topology, Window,
+    WindowKind,
 };
 
 use super::hash;
@@ -104,15 +105,60 @@ fn counts(part: usize) -> TopicName {
     TopicName::from(format!("{COUNTS}{part}").as_str())
 }
 
+/// More grace than any input needs: no row is late.
+const GRACE_MS_MAX: usize = 1_000_000;
+
+fn plugin(name: &str, stores: Vec<(String, StoreIndex)>) -> PluginRef {
+    PluginRef { plugin: name.to_owned(), config: "null".to_owned(), stores, timers: None, span: Span::default() }
+}
+
 impl Builder<'_> {
-    /// Counts the rows of `input` by key, and sends the counts.
-    fn count(&mut self, part: usize, input: Input) {
+    /// Counts the rows of `input` by key, or by key and window, and sends the counts: by what is built in, by an aggregator
+    /// or by a processor with a store. `ordered`: its tasks read one partition each.
+    fn count(&mut self, part: usize, input: Input, ordered: bool) {
+        let chance = self.random.below(10);
+        let window = (chance < 7 && self.random.chance(PerMille(600))).then(|| self.window(ordered));
+        let store = self.store(part, window);
+        let node = if chance < 7 {
+            let function = match chance {
+                0..4 => Function::One(Builtin::Count),
+                _ => Function::Plugin(plugin("aggregator", Vec::new())),
+            };
+            let emit = match self.random.below(10) {
+                0..4 if window.is_some() && ordered => Emit::Close,
+                0..7 => Emit::Update,
+                _ => Emit::Commit,
+            };
+            let aggregate = Aggregate { store, function, window, emit, value_format: Format::Json };
+            self.node(part, NodeKind::Aggregate(Box::new(aggregate)), Some(input))
+        } else {
+            let stores = vec![("counts".to_owned(), store)];
+            self.node(part, NodeKind::Process(plugin("keeper", stores)), Some(input))
+        };
+        let topic = self.topic(&counts(part));
+        self.node(part, NodeKind::Sink(topic), Some(Input { node, port: 0, port_name: None, span: Span::default() }));
+    }
+
+    /// Tumbling. Which rows are late follows from the input only where a task has them in one order.
+    fn window(&mut self, ordered: bool) -> Window {
+        let size_ms = self.random.within(5, 40) as i64;
+        let grace_ms = if ordered { self.random.below(20) } else { GRACE_MS_MAX } as i64;
+        Window { kind: WindowKind::Hopping { size_ms, advance_ms: size_ms }, grace_ms }
+    }
+
+    fn store(&mut self, part: usize, window: Option<Window>) -> StoreIndex {
+        let (kind, internal) = match window {
+            Some(Window { kind: WindowKind::Hopping { size_ms, .. }, grace_ms }) => {
+                (StoreKind::Window { retention_ms: size_ms + grace_ms }, Internal::WindowedChangelog)
+            }
+            _ => (StoreKind::KeyValue { ttl_ms: None }, Internal::Changelog),
+        };
         let changelog = self.topic(&changelog(part));
-        self.topics[changelog.0].internal = Some(Internal::Changelog);
+        self.topics[changelog.0].internal = Some(internal);
         let store = StoreIndex(self.stores.len());
         self.stores.push(Store {
             name: part.to_string(),
-            kind: StoreKind::KeyValue { ttl_ms: None },
+            kind,
             in_memory: false,
             changelog: Some(changelog),
             subtopology: part,
@@ -120,17 +166,7 @@ impl Builder<'_> {
             span: Span::default(),
         });
         self.subtopologies[part].stores.push(store);
-        let emit = if self.random.chance(PerMille(700)) { Emit::Update } else { Emit::Commit };
-        let aggregate = Aggregate {
-            store,
-            function: Function::One(Builtin::Count),
-            window: None,
-            emit,
-            value_format: Format::Json,
-        };
-        let node = self.node(part, NodeKind::Aggregate(Box::new(aggregate)), Some(input));
-        let topic = self.topic(&counts(part));
-        self.node(part, NodeKind::Sink(topic), Some(Input { node, port: 0, port_name: None, span: Span::default() }));
+        store
     }
 
     /// A subtopology that reads `sources`; returns the topics that it writes.
@@ -152,9 +188,9 @@ impl Builder<'_> {
         let names: Vec<TopicName> =
             (0..self.random.within(1, 2)).map(|index| TopicName::from(format!("out{part}{index}").as_str())).collect();
         let mut written = Vec::new();
-        if self.random.chance(PerMille(400)) {
+        if self.random.chance(PerMille(600)) {
             let input = self.random.choose(&loose).clone();
-            self.count(part, input);
+            self.count(part, input, sources.len() == 1);
         }
         for input in loose {
             let name = self.random.choose(&names).clone();
@@ -187,7 +223,14 @@ impl Builder<'_> {
             self.nodes[input.node.0].children.push(index);
         }
         // Nothing mends an expression, so only a plugin's policy may be to fail.
-        let may_fail = matches!(kind, NodeKind::Process(_));
+        // A late row does not come to a plugin: whether one stops there is not the input's alone.
+        let may_fail = match &kind {
+            NodeKind::Process(_) => true,
+            NodeKind::Aggregate(aggregate) => {
+                aggregate.window.is_none() && matches!(aggregate.function, Function::Plugin(_))
+            }
+            _ => false,
+        };
         let fails = may_fail && self.random.chance(PerMille(400));
         self.nodes.push(Node {
             name: NodeName::from(format!("n{}", index.0).as_str()),
@@ -217,13 +260,7 @@ impl Builder<'_> {
                 }
                 NodeKind::Branch(branches)
             }
-            _ => NodeKind::Process(PluginRef {
-                plugin: "sim".to_owned(),
-                config: "null".to_owned(),
-                stores: Vec::new(),
-                timers: None,
-                span: Span::default(),
-            }),
+            _ => NodeKind::Process(plugin("sim", Vec::new())),
         }
     }
 

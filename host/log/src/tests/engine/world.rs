@@ -48,7 +48,8 @@ impl World {
             commit_interval_us: random.within(1_000, 10_000) as i64,
             batch_rows_max: random.within(1, 12),
             transaction_bytes_max: if random.chance(PerMille(200)) { 400 } else { 1 << 20 },
-            task_idle_ms_max: 0,
+            // Off, only for rows that are there, and for some that are still to come.
+            task_idle_ms_max: [-1, 0, 3][random.below(3)],
         };
         let segment_bytes = random.within(1_000, 12_000) as u64;
         let threads = random.within(1, 3);
