@@ -10,9 +10,10 @@ use sha2::{Digest, Sha256};
 use wit_parser::{PackageId, Resolve, Type, TypeDefKind, WorldKey};
 
 /// Releases are history: what each held, so that none is changed after the fact.
-const RELEASES: [(&str, &str); 2] = [
+const RELEASES: [(&str, &str); 3] = [
     ("0.1.0", "4af873c8a4a68ada71650236ec9af907e67599c69f7e65da7d4e8ce267255171"),
     ("0.1.1", "58f79c5aa87b9c015bf190c5e2ffb010a4ef0623d925078a3e920c39385decfa"),
+    ("0.1.2", "44c00a5f621efe1bd8e441502791f98acf191635f6fad172c8a10a53c0f211e6"),
 ];
 
 /// Words that one of Rust, C, C++, Zig, Go, JavaScript and Python reserves and that a WIT name could be.
@@ -62,7 +63,7 @@ fn a_change_that_keeps_the_version_is_refused() {
     let changed = planted("types.wit", "count: u32,", "count: u64,");
     assert_eq!(
         gate(changed.path()),
-        ["wit/types.wit differs from wit/released/0.1.1/types.wit under the same version: \
+        ["wit/types.wit differs from wit/released/0.1.2/types.wit under the same version: \
         raise the version in every `package` line of wit/*.wit and copy them to wit/released/NEW-VERSION/"]
     );
 }
@@ -71,7 +72,7 @@ fn a_change_that_keeps_the_version_is_refused() {
 fn a_raised_version_may_add_an_imported_function() {
     let grown =
         planted("context.wit", "  node: func() -> string;", "  node: func() -> string;\n  host: func() -> string;");
-    raise(grown.path(), "0.1.2");
+    raise(grown.path(), "0.1.3");
     assert_eq!(gate(grown.path()), Vec::<String>::new());
 }
 
@@ -87,10 +88,10 @@ fn a_raised_version_may_not_break_a_built_plugin() {
         ("context.wit", "  node: func() -> string;\n", ""),
     ] {
         let broken = planted(file, from, to);
-        raise(broken.path(), "0.1.2");
+        raise(broken.path(), "0.1.3");
         let found = gate(broken.path());
         assert!(
-            !found.is_empty() && found.iter().all(|line| line.contains("breaks plugins built with 0.1.1")),
+            !found.is_empty() && found.iter().all(|line| line.contains("breaks plugins built with 0.1.2")),
             "{file}: {found:?}"
         );
     }
@@ -107,7 +108,7 @@ fn what_a_language_cannot_say_is_refused() {
         ("  node: func() -> string;", "  node: async func() -> string;", "context.node: async"),
     ] {
         let planted = planted("context.wit", from, to);
-        raise(planted.path(), "0.1.2");
+        raise(planted.path(), "0.1.3");
         let found = gate(planted.path());
         assert!(found.iter().any(|line| line.contains(expected)), "{to}: {found:?}");
     }

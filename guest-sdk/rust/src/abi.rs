@@ -9,10 +9,10 @@ wit_bindgen::generate!({
     inline: "
         package weir:sdk;
         world described {
-            include weir:plugin/base@0.1.1;
-            import weir:plugin/context@0.1.1;
-            import weir:plugin/state@0.1.1;
-            import weir:plugin/timers@0.1.1;
+            include weir:plugin/base@0.1.2;
+            import weir:plugin/context@0.1.2;
+            import weir:plugin/state@0.1.2;
+            import weir:plugin/timers@0.1.2;
         }
     ",
     generate_all,
@@ -29,8 +29,8 @@ pub mod processing {
         inline: "
             package weir:sdk;
             world processing {
-                export weir:plugin/processing@0.1.1;
-                export weir:plugin/timing@0.1.1;
+                export weir:plugin/processing@0.1.2;
+                export weir:plugin/timing@0.1.2;
             }
         ",
         pub_export_macro: true,
@@ -38,9 +38,9 @@ pub mod processing {
         default_bindings_module: "::weir::abi::processing",
         runtime_path: "::weir::abi::runtime",
         with: {
-            "weir:plugin/types@0.1.1": crate::abi::weir::plugin::types,
-            "weir:plugin/processing@0.1.1": generate,
-            "weir:plugin/timing@0.1.1": generate,
+            "weir:plugin/types@0.1.2": crate::abi::weir::plugin::types,
+            "weir:plugin/processing@0.1.2": generate,
+            "weir:plugin/timing@0.1.2": generate,
         },
     });
     pub use exports::weir::plugin::{processing, timing};
@@ -50,14 +50,14 @@ pub mod processing {
 pub mod aggregation {
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package weir:sdk; world aggregation { export weir:plugin/aggregation@0.1.1; }",
+        inline: "package weir:sdk; world aggregation { export weir:plugin/aggregation@0.1.2; }",
         pub_export_macro: true,
         export_macro_name: "export_aggregator",
         default_bindings_module: "::weir::abi::aggregation",
         runtime_path: "::weir::abi::runtime",
         with: {
-            "weir:plugin/types@0.1.1": crate::abi::weir::plugin::types,
-            "weir:plugin/aggregation@0.1.1": generate,
+            "weir:plugin/types@0.1.2": crate::abi::weir::plugin::types,
+            "weir:plugin/aggregation@0.1.2": generate,
         },
     });
     pub use exports::weir::plugin::aggregation::*;

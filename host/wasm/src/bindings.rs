@@ -8,8 +8,8 @@ wasmtime::component::bindgen!({
     inline: "
         package weir:host;
         world every {
-            include weir:plugin/stateful-processor@0.1.1;
-            include weir:plugin/aggregator@0.1.1;
+            include weir:plugin/stateful-processor@0.1.2;
+            include weir:plugin/aggregator@0.1.2;
         }
     ",
     world: "weir:host/every",

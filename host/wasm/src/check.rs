@@ -10,7 +10,7 @@ use weir_core::ports::Trap;
 /// The package that host and plugins share.
 const PACKAGE: &str = "weir:plugin/";
 /// Its version that this host serves.
-const SERVED_VERSION: &str = "0.1.1";
+const SERVED_VERSION: &str = "0.1.2";
 /// Its import functions that this host serves; `the_table_is_what_wit_says` holds it to wit/.
 #[rustfmt::skip]
 const SERVED: &[(&str, &[&str])] = &[

@@ -189,8 +189,8 @@ fn the_manifest_is_what_describe_said() {
         value_format: value.to_owned(),
     };
     assert_eq!(manifest.ports, [port("good", "string", "json"), port("bad", "", "bytes")]);
-    assert!(plugin.artifact().imports().contains(&"weir:plugin/logging@0.1.1.fault".to_owned()));
-    assert!(plugin.artifact().exports().contains(&"weir:plugin/processing@0.1.1".to_owned()));
+    assert!(plugin.artifact().imports().contains(&"weir:plugin/logging@0.1.2.fault".to_owned()));
+    assert!(plugin.artifact().exports().contains(&"weir:plugin/processing@0.1.2".to_owned()));
 }
 
 #[derive(Clone, Default)]

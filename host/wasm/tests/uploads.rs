@@ -18,9 +18,9 @@ fn module(wit: &str, imports: &str, describe: &str) -> Vec<u8> {
             (memory (export "memory") 1)
             (table $table 1 funcref)
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
-            (func (export "weir:plugin/description@0.1.1#describe") {describe})
-            (func (export "weir:plugin/processing@0.1.1#create") (param i32 i32) (result i32) unreachable)
-            (func (export "weir:plugin/processing@0.1.1#[method]processor.process") (param i32) (result i32) unreachable))"#
+            (func (export "weir:plugin/description@0.1.2#describe") {describe})
+            (func (export "weir:plugin/processing@0.1.2#create") (param i32 i32) (result i32) unreachable)
+            (func (export "weir:plugin/processing@0.1.2#[method]processor.process") (param i32) (result i32) unreachable))"#
     );
     let mut module = wat::parse_str(text).expect("a module");
     let mut resolve = Resolve::default();
@@ -79,17 +79,17 @@ fn a_plugin_of_a_later_contract_is_told_what_it_needs() {
         let Some(name) = file.file_name().filter(|_| file.extension().is_some_and(|wit| wit == "wit")) else {
             continue;
         };
-        let text = std::fs::read_to_string(&file).expect("WIT").replace("@0.1.1", "@0.1.3");
+        let text = std::fs::read_to_string(&file).expect("WIT").replace("@0.1.2", "@0.1.3");
         let text = text.replace("  observe: func", "  forget: func(name: string);\n  observe: func");
         std::fs::write(later.path().join(name), text).expect("written");
     }
     let import = r#"(import "weir:plugin/metrics@0.1.3" "forget" (func (param i32 i32)))"#;
     let module = module(later.path().to_str().expect("UTF-8"), import, "");
-    let module = replace(&module, b"n@0.1.1#", b"n@0.1.3#");
-    let module = replace(&module, b"g@0.1.1#", b"g@0.1.3#");
+    let module = replace(&module, b"n@0.1.2#", b"n@0.1.3#");
+    let module = replace(&module, b"g@0.1.2#", b"g@0.1.3#");
     let error = host().load(&module).expect_err("refused");
     assert!(
-        error.to_string().starts_with("needs weir:plugin 0.1.3 (metrics.forget); this host serves 0.1.1"),
+        error.to_string().starts_with("needs weir:plugin 0.1.3 (metrics.forget); this host serves 0.1.2"),
         "{error}"
     );
 }

@@ -6,7 +6,7 @@
 // A plugin of both kinds.
 wit_bindgen::generate!({
     path: "../../../wit",
-    inline: "package evil:forge; world both { include weir:plugin/processor@0.1.1; include weir:plugin/aggregator@0.1.1; }",
+    inline: "package evil:forge; world both { include weir:plugin/processor@0.1.2; include weir:plugin/aggregator@0.1.2; }",
     generate_all,
 });
 

@@ -21,7 +21,7 @@ const MEGABYTE: usize = 1 << 20;
 
 // As the component's import, but with a handle of our own making.
 #[cfg(target_arch = "wasm32")]
-#[link(wasm_import_module = "weir:plugin/state@0.1.1")]
+#[link(wasm_import_module = "weir:plugin/state@0.1.2")]
 unsafe extern "C" {
     #[link_name = "[method]key-value-store.delete"]
     fn delete_through(handle: i32, key: *const u8, bytes: usize);
