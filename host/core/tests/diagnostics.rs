@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use weir_core::topology::{
-    Diagnostics, Emit, Format, Internal, NodeKind, PORT_LATE, Severity, StoreIndex, StoreKind, SuppressUntil, check,
-    parse,
+    Diagnostics, Emit, EventTime, Format, Internal, NodeKind, PORT_LATE, Severity, StoreIndex, StoreKind,
+    SuppressUntil, check, parse,
 };
 
 fn files() -> Vec<PathBuf> {
@@ -115,6 +115,18 @@ fn the_example_at_the_head_of_the_module_is_good() {
     let text: String = lines.map(|line| format!("{}\n", line.trim_start_matches("//! "))).collect();
     let (topology, diagnostics) = check("mod.rs", &text);
     assert!(topology.is_some() && diagnostics.list().len() == 1, "{diagnostics}"); // a case of the branch is not read
+}
+
+#[test]
+fn the_time_of_a_source_may_come_from_a_plugin() {
+    let text = "application: a\ntopics: { t: {}, u: {} }\nnodes:\n  in: { source: { topic: t, timestamp: { plugin: ./times.wasm, \
+                config: { field: at } } }, on-error: skip }\n  out: { from: in, sink: u }\n";
+    let topology = parse("topology.yaml", text).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let node = topology.node(topology.find("in").unwrap());
+    assert!(matches!(&node.kind, NodeKind::Source(source) if matches!(source.timestamp, Some(EventTime::Plugin(_)))));
+    let plugin = node.plugin().unwrap();
+    assert_eq!((plugin.plugin.as_str(), plugin.config.as_str()), ("./times.wasm", r#"{"field":"at"}"#));
+    assert_eq!(&text[plugin.span.start..plugin.span.end], "./times.wasm");
 }
 
 #[test]

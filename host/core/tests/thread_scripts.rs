@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use goldenscript::{Argument, Command, Context};
 use weir_core::ports::{
-    Call, CommitError, Committed, CreateFault, Digest, Outgoing, Output, Position, Processor, ProcessorSupplier,
-    Reject, Replay, StateStore, StateSupplier, StoreError, Trap, TrapKind,
+    Call, CommitError, Committed, CreateFault, Digest, Extracted, Extractor, Outgoing, Output, Position, Processor,
+    ProcessorSupplier, Reject, Replay, StateStore, StateSupplier, StoreError, Trap, TrapKind,
 };
 use weir_core::record::{Column, RecordBatch, TopicPartition};
 use weir_core::state::{MemoryStore, ReplayFrom};
@@ -64,6 +64,38 @@ impl Processor for Scripted {
     }
 }
 
+/// Finds the time of a value in it: `7` or `-7`, and `8-twice` as well. `own` keeps the record's own; `reject`, `trap`, `long` and
+/// `once` are as above. A version `plus…` finds times 100 later.
+impl Extractor for Scripted {
+    fn extract(&mut self, call: &Call<'_>) -> Result<Extracted, Trap> {
+        let called = std::mem::replace(&mut self.called, true);
+        let trap = |message: &str| Trap {
+            kind: TrapKind::Panic,
+            message: message.into(),
+            backtrace: String::new(),
+            row: None,
+        };
+        let later = if self.version.as_str().starts_with("plus") { 100 } else { 0 };
+        let (mut extracted, mut times) = (Extracted::default(), Vec::new());
+        for (row, &own) in call.rows.timestamps.iter().enumerate() {
+            let value = String::from_utf8_lossy(call.rows.values.get(row).unwrap_or(b"null")).into_owned();
+            let (sign, digits) = value.strip_prefix('-').map_or((1, value.as_str()), |digits| (-1, digits));
+            times.push(match digits.split('-').next().unwrap_or_default() {
+                "trap" => return Err(trap("poison")),
+                "long" if call.rows.len() > 1 => return Err(trap("too long")),
+                "once" if called => return Err(trap("stale memory")),
+                "reject" => {
+                    extracted.rejects.push(Reject { row: row as u32, code: "time.bad".into(), message: "bad".into() });
+                    own
+                }
+                digits => digits.parse::<i64>().map_or(own, |at| sign * at + later),
+            });
+        }
+        extracted.timestamps = Some(times);
+        Ok(extracted)
+    }
+}
+
 struct Supplier;
 
 impl ProcessorSupplier for Supplier {
@@ -75,6 +107,15 @@ impl ProcessorSupplier for Supplier {
                 message: "wrong configuration".into(),
             });
         }
+        Ok(Box::new(Scripted { version: version.clone(), called: false }))
+    }
+
+    fn create_extractor(
+        &mut self,
+        _: &NodeName,
+        version: &Digest,
+        _: TaskId,
+    ) -> Result<Box<dyn Extractor>, CreateFault> {
         Ok(Box::new(Scripted { version: version.clone(), called: false }))
     }
 }
@@ -139,7 +180,28 @@ nodes:
   out: { from: counts, sink: out }
 ";
 
+/// Two partitions in one task, put in order by the times that a plugin finds.
+const TIMED: &str = "
+application: app
+topics:
+  orders: {}
+  refunds: {}
+  out: {}
+nodes:
+  both: { source: { topics: [orders, refunds], timestamp: { plugin: times.wasm } }, on-error: POLICY }
+  out: { from: both, sink: out }
+";
+
 impl Runner {
+    /// A thread whose source has a plugin.
+    fn timed(&mut self, policy: &str, config: ThreadConfig) -> Result<(), Box<dyn Error>> {
+        let text = TIMED.replace("POLICY", policy);
+        let topology = weir_core::topology::parse("t.yaml", &text).map_err(|errors| errors.render())?;
+        let partitions = [("orders", 1), ("refunds", 1), ("out", 1)].map(|(name, count)| (name.into(), count));
+        self.thread = StreamThread::new(Arc::new(topology), partitions.into(), config, Box::new(Supplier));
+        Ok(())
+    }
+
     /// A thread whose topology has a store; its stores outlive it, as those on disk do.
     fn stateful(&mut self, emit: &str, config: ThreadConfig) -> Result<(), Box<dyn Error>> {
         let text = STATEFUL.replace("EMIT", emit);
@@ -232,7 +294,8 @@ impl Runner {
             "deployed" => {
                 self.revision += 1;
                 let version = words(command).next().ok_or("which version?")?;
-                Event::Deployed { node: "details".into(), version: version.into(), revision: self.revision }
+                let node = words(command).nth(1).unwrap_or("details");
+                Event::Deployed { node: node.into(), version: version.into(), revision: self.revision }
             }
             "tick" => Event::Tick,
             "shutdown" => Event::Shutdown,
@@ -260,6 +323,13 @@ impl goldenscript::Runner for Runner {
                 let idle =
                     args.take_key("idle").map_or(Ok(0), |idle| if idle == "off" { Ok(-1) } else { idle.parse() })?;
                 self.merged(ThreadConfig { task_idle_ms_max: idle, ..ThreadConfig::default() })?;
+                return Ok(String::new());
+            }
+            "timed" => {
+                let rows = args.take_key("rows").map_or(Ok(4096), str::parse)?;
+                let config = ThreadConfig { batch_rows_max: rows, ..ThreadConfig::default() };
+                let policy = args.next_pos().unwrap_or("fail").to_owned();
+                self.timed(&policy, config)?;
                 return Ok(String::new());
             }
             "stateful" => {

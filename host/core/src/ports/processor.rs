@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::{Aggregator, StateCell};
+use super::{Aggregator, Extractor, StateCell};
 use crate::record::{Column, Headers, Rows, Taken};
 use crate::task::TaskId;
 use crate::topology::NodeName;
@@ -54,6 +54,21 @@ pub trait ProcessorSupplier {
     ) -> Result<Box<dyn Aggregator>, CreateFault> {
         let _ = task;
         let message = "this host runs no aggregators".to_owned();
+        Err(CreateFault { node: node.clone(), digest: version.clone(), message })
+    }
+
+    /// The same for the plugin of a source.
+    ///
+    /// # Errors
+    /// [`CreateFault`]: also where the plugin is no extractor.
+    fn create_extractor(
+        &mut self,
+        node: &NodeName,
+        version: &Digest,
+        task: TaskId,
+    ) -> Result<Box<dyn Extractor>, CreateFault> {
+        let _ = task;
+        let message = "this host runs no extractors".to_owned();
         Err(CreateFault { node: node.clone(), digest: version.clone(), message })
     }
 }

@@ -237,7 +237,7 @@ impl Step<'_> {
 }
 
 /// Cuts a range that trapped: around the row that the guest named, else in halves.
-fn narrow(pending: &mut Vec<Range<usize>>, range: &Range<usize>, named: Option<u32>) {
+pub(super) fn narrow(pending: &mut Vec<Range<usize>>, range: &Range<usize>, named: Option<u32>) {
     let named = named.map(|row| range.start + row as usize).filter(|row| range.contains(row));
     let cuts = match named {
         Some(row) => [range.start, row, row + 1, range.end],

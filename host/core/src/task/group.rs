@@ -1,6 +1,7 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
+use super::extract::{NoTime, Times};
 use crate::record::{RecordBatch, Rows, Taken, TopicPartition};
 
 /// The input partitions of a task, with the rows that wait in them: which row comes next, and how far the task has come.
@@ -32,6 +33,27 @@ struct Chunk {
     rows: Rows,
     offsets: Vec<i64>,
     next: usize,
+    /// None: the rows' timestamps are their times.
+    timing: Option<Timing>,
+}
+
+/// How far a plugin has found the times of a chunk's rows.
+#[derive(Debug)]
+struct Timing {
+    /// The records' own timestamps.
+    own: Vec<i64>,
+    /// The rows before this one have their times.
+    until: usize,
+    missing: BTreeMap<usize, NoTime>,
+}
+
+/// Rows at the head of a partition whose times a plugin is to find.
+#[derive(Debug)]
+pub(crate) struct Untimed {
+    input: usize,
+    pub(crate) rows: Rows,
+    /// Stream time is not known yet: in its place is each row's own timestamp.
+    pub(crate) taken: Taken,
 }
 
 /// Rows offered to a step. Nothing is taken before [`PartitionGroup::advance`].
@@ -40,6 +62,8 @@ pub(crate) struct Offered {
     input: usize,
     pub(crate) rows: Rows,
     pub(crate) taken: Taken,
+    /// Rows that a plugin found no time for, by their number.
+    pub(crate) without_time: BTreeMap<u32, NoTime>,
 }
 
 impl Offered {
@@ -48,7 +72,16 @@ impl Offered {
         let chosen: Vec<u32> = (0..rows as u32).collect();
         let mut taken = self.taken.clone();
         taken.truncate(rows);
-        Self { input: self.input, rows: self.rows.select(&chosen), taken }
+        let mut without_time = self.without_time.clone();
+        without_time.retain(|row, _| (*row as usize) < rows);
+        Self { input: self.input, rows: self.rows.select(&chosen), taken, without_time }
+    }
+}
+
+impl Chunk {
+    /// The end of the rows that have their times.
+    fn timed_until(&self) -> usize {
+        self.timing.as_ref().map_or(self.offsets.len(), |timing| timing.until)
     }
 }
 
@@ -60,14 +93,55 @@ impl PartitionGroup {
         self.stream_time = self.stream_time.max(stream_time);
     }
 
-    /// Takes fetched rows in. Those before the position are dropped: they were taken already.
-    pub(crate) fn push(&mut self, partition: &TopicPartition, batch: RecordBatch) {
+    /// Takes fetched rows in. Those before the position are dropped: they were taken already. `by_plugin`: their times are to
+    /// be found before they are offered.
+    pub(crate) fn push(&mut self, partition: &TopicPartition, batch: RecordBatch, by_plugin: bool) {
         let Some(input) = self.inputs.iter_mut().find(|input| input.partition == *partition) else { return };
         input.ended = false;
         let offsets = batch.offsets.clone();
         let next = offsets.partition_point(|&offset| offset < input.position);
         if next < offsets.len() {
-            input.chunks.push_back(Chunk { rows: Rows::from_batch(batch), offsets, next });
+            let own = by_plugin.then(|| batch.timestamps.clone());
+            let timing = own.map(|own| Timing { own, until: next, missing: BTreeMap::new() });
+            input.chunks.push_back(Chunk { rows: Rows::from_batch(batch), offsets, next, timing });
+        }
+    }
+
+    /// Rows at the head of a partition that has to have a time and has none yet, at most `rows_max`.
+    pub(crate) fn untimed(&self, rows_max: usize) -> Option<Untimed> {
+        let is_untimed = |chunk: &Chunk| chunk.next == chunk.timed_until();
+        let index = self.inputs.iter().position(|input| input.chunks.front().is_some_and(is_untimed))?;
+        let chunk = self.inputs[index].chunks.front()?;
+        let range = chunk.next..chunk.offsets.len().min(chunk.next + rows_max);
+        let mut rows = chunk.rows.select(&(range.start as u32..range.end as u32).collect::<Vec<_>>());
+        rows.origins = (0..range.len() as u32).collect();
+        let taken = Taken {
+            partitions: vec![self.inputs[index].partition.clone()],
+            partition: vec![0; range.len()],
+            stream_times: rows.timestamps.clone(),
+            offsets: chunk.offsets[range].to_vec(),
+        };
+        Some(Untimed { input: index, rows, taken })
+    }
+
+    /// The first rows of what was untimed last have these times.
+    pub(crate) fn timed(&mut self, untimed: &Untimed, times: Times) {
+        debug_assert!(!times.timestamps.is_empty(), "one row at least has its time, or is known to have none");
+        let Some(chunk) = self.inputs[untimed.input].chunks.front_mut() else { return };
+        let Some(timing) = &mut chunk.timing else { return };
+        let first = timing.until;
+        timing.until += times.timestamps.len();
+        chunk.rows.timestamps[first..timing.until].copy_from_slice(&times.timestamps);
+        timing.missing.extend(times.missing.into_iter().map(|(row, why)| (first + row, why)));
+    }
+
+    /// Rows that wait are to be timed anew: their source runs another plugin.
+    pub(crate) fn forget_times(&mut self) {
+        for chunk in self.inputs.iter_mut().flat_map(|input| &mut input.chunks) {
+            let Some(timing) = &mut chunk.timing else { continue };
+            timing.until = chunk.next;
+            timing.missing.clear();
+            chunk.rows.timestamps.copy_from_slice(&timing.own);
         }
     }
 
@@ -75,7 +149,7 @@ impl PartitionGroup {
     pub(crate) fn offer(&self, rows_max: usize) -> Option<Offered> {
         let (input, head) = self.first()?;
         let chunk = self.inputs[input].chunks.front()?;
-        let limit = rows_max.min(chunk.offsets.len() - chunk.next);
+        let limit = rows_max.min(chunk.timed_until() - chunk.next);
         let before = |other: i64, index: usize, mine: i64| (other, index) < (mine, input);
         let heads: Vec<(usize, i64)> = self.heads().filter(|&(index, _)| index != input).collect();
         debug_assert!(heads.iter().all(|&(index, other)| !before(other, index, head)));
@@ -101,13 +175,15 @@ impl PartitionGroup {
             highest = highest.max(timestamp);
             highest
         });
+        let missing = chunk.timing.iter().flat_map(|timing| timing.missing.range(range.clone()));
+        let without_time = missing.map(|(row, why)| ((row - range.start) as u32, why.clone())).collect();
         let taken = Taken {
             partitions: vec![self.inputs[input].partition.clone()],
             partition: vec![0; range.len()],
             stream_times: stream_times.collect(),
             offsets: chunk.offsets[range].to_vec(),
         };
-        Offered { input, rows, taken }
+        Offered { input, rows, taken, without_time }
     }
 
     /// Takes the first `rows` rows of what was offered last.
@@ -217,8 +293,8 @@ mod tests {
 
     fn filled() -> PartitionGroup {
         let mut group = group();
-        group.push(&TopicPartition::new("a", 0), batch(&[(0, 5), (1, 1), (2, 9)]));
-        group.push(&TopicPartition::new("b", 0), batch(&[(7, 5), (9, 8)]));
+        group.push(&TopicPartition::new("a", 0), batch(&[(0, 5), (1, 1), (2, 9)]), false);
+        group.push(&TopicPartition::new("b", 0), batch(&[(7, 5), (9, 8)]), false);
         group
     }
 
@@ -240,7 +316,7 @@ mod tests {
         let offered = group.offer(2).unwrap();
         group.advance(&offered, 2);
         group.clear();
-        group.push(&TopicPartition::new("a", 0), batch(&[(1, 1), (4, 9)]));
+        group.push(&TopicPartition::new("a", 0), batch(&[(1, 1), (4, 9)]), false);
         assert_eq!(drain(group, 10), [("a/0".to_owned(), 4, 9)]);
     }
 

@@ -1,8 +1,8 @@
-use crate::ports::{Aggregator, CreateFault, Digest, Processor, ProcessorSupplier};
+use crate::ports::{Aggregator, CreateFault, Digest, Extractor, Processor, ProcessorSupplier};
 use crate::task::TaskId;
 use crate::topology::{NodeIndex, NodeName};
 
-/// A task's plugin instances, one for each process node: which version each runs, and what ran since when.
+/// A task's plugin instances, one for each node that has one: which version each runs, and what ran since when.
 ///
 /// An instance's memory is a cache, never state: what ran in a step or a transaction that is undone is made anew.
 pub(crate) struct Instances {
@@ -29,11 +29,13 @@ struct Slot {
 pub(crate) enum Role {
     Processor,
     Aggregator,
+    Extractor,
 }
 
 enum Instance {
     Processor(Box<dyn Processor>),
     Aggregator(Box<dyn Aggregator>),
+    Extractor(Box<dyn Extractor>),
 }
 
 /// An instance, and whether it was never called before.
@@ -53,6 +55,7 @@ impl Role {
         match self {
             Self::Processor => supplier.create(node, version, task).map(Instance::Processor),
             Self::Aggregator => supplier.create_aggregator(node, version, task).map(Instance::Aggregator),
+            Self::Extractor => supplier.create_extractor(node, version, task).map(Instance::Extractor),
         }
     }
 }
@@ -114,7 +117,7 @@ impl Instances {
     ) -> Option<Result<Borrowed<'_, dyn Processor>, CreateFault>> {
         match self.ready(node, supplier)? {
             Ok((Instance::Processor(plugin), fresh)) => Some(Ok(Borrowed { plugin: plugin.as_mut(), fresh })),
-            Ok((Instance::Aggregator(_), _)) => None,
+            Ok(_) => None,
             Err(fault) => Some(Err(fault)),
         }
     }
@@ -127,7 +130,20 @@ impl Instances {
     ) -> Option<Result<Borrowed<'_, dyn Aggregator>, CreateFault>> {
         match self.ready(node, supplier)? {
             Ok((Instance::Aggregator(plugin), fresh)) => Some(Ok(Borrowed { plugin: plugin.as_mut(), fresh })),
-            Ok((Instance::Processor(_), _)) => None,
+            Ok(_) => None,
+            Err(fault) => Some(Err(fault)),
+        }
+    }
+
+    /// The same for the extractor at `node`.
+    pub(crate) fn borrow_extractor(
+        &mut self,
+        node: NodeIndex,
+        supplier: &mut dyn ProcessorSupplier,
+    ) -> Option<Result<Borrowed<'_, dyn Extractor>, CreateFault>> {
+        match self.ready(node, supplier)? {
+            Ok((Instance::Extractor(plugin), fresh)) => Some(Ok(Borrowed { plugin: plugin.as_mut(), fresh })),
+            Ok(_) => None,
             Err(fault) => Some(Err(fault)),
         }
     }

@@ -3,7 +3,7 @@
 use crate::expression::{Datum, ExpressionError, Mapping};
 use crate::record::{Cells, Column, RecordBatch, Rows};
 use crate::task::step::{Poison, Step};
-use crate::topology::{Format, Map, NodeIndex, Source};
+use crate::topology::{EventTime, Format, Map, NodeIndex, Source};
 
 impl Step<'_> {
     /// The rows that the expressions of `map` make of `rows`.
@@ -44,8 +44,8 @@ fn evaluate(
     Ok(mapping.evaluate(rows, row)?.encode(format))
 }
 
-/// In the place of a time that an expression did not find: the source refuses the row when its turn has come.
-const NO_TIME: i64 = i64::MIN;
+/// In the place of a time that was not found: the source refuses the row when its turn has come.
+pub(super) const NO_TIME: i64 = i64::MIN;
 
 /// The rows with the times that `mapping` finds in them.
 pub(crate) fn with_timestamps(mapping: &dyn Mapping, batch: RecordBatch) -> RecordBatch {
@@ -55,11 +55,12 @@ pub(crate) fn with_timestamps(mapping: &dyn Mapping, batch: RecordBatch) -> Reco
 }
 
 impl Step<'_> {
-    /// The rows of a source without those in which no time was found.
+    /// The rows of a source without those in which its expression found no time.
     pub(crate) fn timed(&mut self, index: NodeIndex, source: &Source, rows: Rows) -> Result<Rows, Poison> {
-        let Some(mapping) = source.timestamp.as_ref().filter(|_| rows.timestamps.contains(&NO_TIME)) else {
+        let Some(EventTime::Expression(mapping)) = &source.timestamp else { return Ok(rows) };
+        if !rows.timestamps.contains(&NO_TIME) {
             return Ok(rows);
-        };
+        }
         let mut chosen = Vec::with_capacity(rows.len());
         for row in 0..rows.len() {
             match timestamp(mapping.as_ref(), &rows, row) {

@@ -1,10 +1,11 @@
 //! A task: one partition's share of a subtopology, and the way of one record through it.
 //!
-//! Rows wait in the [`group`], are offered to a [`step`], go from node to node, through a plugin by way of [`call`], and end in
-//! [`sink`]. [`life`] says what can become of a task.
+//! Rows wait in the [`group`], are given the times that a plugin finds by [`extract`], are offered to a [`step`], go from node
+//! to node, through a plugin by way of [`call`], and end in [`sink`]. [`life`] says what can become of a task.
 
 pub(crate) mod aggregate;
 mod call;
+mod extract;
 mod group;
 mod instances;
 pub mod life;
@@ -28,7 +29,7 @@ use crate::ports::{CreateFault, Digest, Outgoing, Position, ProcessorSupplier};
 use crate::record::{RecordBatch, Taken, TopicName, TopicPartition};
 use crate::state::TaskState;
 use crate::thread::{Report, ReportKind};
-use crate::topology::{NodeIndex, NodeKind, NodeName, Topology};
+use crate::topology::{EventTime, NodeIndex, NodeKind, NodeName, Topology};
 use group::{PartitionGroup, StreamTime};
 pub(crate) use instances::Running;
 use instances::{Instances, Role};
@@ -152,12 +153,14 @@ impl Task {
         // A failed task's partitions are paused; what was fetched before comes again when they are resumed.
         if self.state == State::Running {
             let source = topology.source_of(self.id.subtopology, &partition.topic);
-            if let NodeKind::Source(source) = &topology.node(source).kind
-                && let Some(mapping) = &source.timestamp
-            {
+            let time = match &topology.node(source).kind {
+                NodeKind::Source(source) => source.timestamp.as_ref(),
+                _ => None,
+            };
+            if let Some(EventTime::Expression(mapping)) = time {
                 batch = map::with_timestamps(mapping.as_ref(), batch);
             }
-            self.group.push(partition, batch);
+            self.group.push(partition, batch, matches!(time, Some(EventTime::Plugin(_))));
         }
     }
 
@@ -182,6 +185,7 @@ impl Task {
         if self.waits(environment) {
             return None;
         }
+        let retried = self.find_times(rows_max, environment);
         let part = &environment.topology.subtopologies[self.id.subtopology];
         let mut offered = self.group.offer(if part.row_at_a_time { 1 } else { rows_max })?;
         // What is offered is of one partition.
@@ -204,7 +208,7 @@ impl Task {
             }
         };
         self.end_step(environment.topology);
-        let mut stepped = Stepped { wrote: !offered.rows.is_empty(), ..Stepped::default() };
+        let mut stepped = Stepped { wrote: !offered.rows.is_empty(), reports: retried, ..Stepped::default() };
         if let Some(done) = done {
             stepped.add(done, environment);
         }
@@ -236,7 +240,10 @@ impl Task {
         offered: &group::Offered,
         environment: &mut Environment<'_>,
     ) -> Result<Done, Poison> {
-        self.run(&offered.taken, environment, |step| step.visit(source, offered.rows.clone()))
+        self.run(&offered.taken, environment, |step| {
+            let rows = step.with_times(source, offered.rows.clone(), &offered.without_time)?;
+            step.visit(source, rows)
+        })
     }
 
     fn fail(&mut self, poison: Poison, at: Coordinates, environment: &mut Environment<'_>) -> Report {
@@ -272,6 +279,7 @@ impl Task {
     ) -> Result<Deployed, CreateFault> {
         let role = match node.2 {
             NodeKind::Aggregate(_) => Role::Aggregator,
+            NodeKind::Source(_) => Role::Extractor,
             _ => Role::Processor,
         };
         let before = match self.instances.deploy((node.0, node.1, role), version, revision, supplier) {
@@ -281,6 +289,9 @@ impl Task {
                 return Err(fault);
             }
         };
+        if role == Role::Extractor {
+            self.group.forget_times();
+        }
         let resumed = self.state == State::Failed && self.failed_at == Some(node.0);
         if resumed {
             self.moves(Cause::Deployed);

@@ -25,6 +25,7 @@
 //!   out:     { from: named, sink: stats }
 //!   late:    { from: stats.late, sink: stats }
 //! ```
+//! - A source's `timestamp` is an expression or `{ plugin: …, config: … }`; without one a row keeps its record's own.
 //! - What comes out of a plugin has the formats of what went in, unless `process` gives `key:` or `value:`, and their
 //!   windows unless it has timers. `stores:` is a list, or a map from the plugin's names.
 //! - A mapped key is text and a mapped value JSON, or what the topic takes that they go straight to; `key-format:` and
@@ -50,8 +51,8 @@ mod yaml;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Severity, Span};
 pub use model::{
-    Branch, ErrorPolicy, Format, Input, Internal, Node, NodeIndex, NodeKind, NodeName, PluginRef, Source, SubTopology,
-    Topic, TopicIndex, Topology,
+    Branch, ErrorPolicy, EventTime, Format, Input, Internal, Node, NodeIndex, NodeKind, NodeName, PluginRef, Source,
+    SubTopology, Topic, TopicIndex, Topology,
 };
 pub use state::{
     Aggregate, Builtin, Emit, Function, Map, PORT_LATE, PORT_RESULTS, Store, StoreIndex, StoreKind, Suppress,

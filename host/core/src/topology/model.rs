@@ -153,8 +153,17 @@ pub enum NodeKind {
 pub struct Source {
     /// At least one.
     pub topics: Vec<TopicIndex>,
-    /// Event time by an expression, in milliseconds since 1970 UTC; none: the record's own timestamp.
-    pub timestamp: Option<Arc<dyn Mapping>>,
+    /// Where event time comes from; none: the record's own timestamp.
+    pub timestamp: Option<EventTime>,
+}
+
+/// What finds the event time of a row, in milliseconds since 1970 UTC.
+#[derive(Clone, Debug)]
+pub enum EventTime {
+    /// An expression.
+    Expression(Arc<dyn Mapping>),
+    /// A plugin.
+    Plugin(PluginRef),
 }
 
 /// A case of a branch.
@@ -166,7 +175,7 @@ pub struct Branch {
     pub when: Option<Arc<dyn Expression>>,
 }
 
-/// The plugin of a process node, as the file names it.
+/// The plugin of a node, as the file names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginRef {
     /// A path to a component relative to the file, or the name of a deployed one.
@@ -209,7 +218,7 @@ pub struct SubTopology {
 }
 
 impl Node {
-    /// The plugin that it runs: of a process node, or of an aggregate node whose function is one.
+    /// The plugin that it runs: of a process node, of an aggregate node whose function is one, of a source whose time it finds.
     #[must_use]
     pub fn plugin(&self) -> Option<&PluginRef> {
         match &self.kind {
@@ -218,6 +227,7 @@ impl Node {
                 Function::Plugin(plugin) => Some(plugin),
                 _ => None,
             },
+            NodeKind::Source(Source { timestamp: Some(EventTime::Plugin(plugin)), .. }) => Some(plugin),
             _ => None,
         }
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_core::ports::{
-    Aggregator, Changes, Checkpoint, CommitError, CreateFault, Digest, Processor, ProcessorSupplier, TransportError,
+    Aggregator, Changes, Checkpoint, CommitError, CreateFault, Digest, Extractor, Processor, ProcessorSupplier,
+    TransportError,
 };
 use weir_core::record::{TopicName, TopicPartition};
 use weir_core::state::{StoreEntry, StoreView};
@@ -13,7 +14,7 @@ use weir_core::task::{Committed, TaskId};
 use weir_core::thread::{
     Clock, Driver, Event, Observer, Report, ReportKind, Stores, StreamThread, ThreadConfig, Turn, WallTime,
 };
-use weir_core::topology::{Function, NodeKind, NodeName, StoreIndex, StoreKind, Topology};
+use weir_core::topology::{NodeName, StoreIndex, StoreKind, Topology};
 
 use super::log::Log;
 use super::stores::{Opened, TestStores};
@@ -61,6 +62,15 @@ impl ProcessorSupplier for SharedSupplier {
         task: TaskId,
     ) -> Result<Box<dyn Aggregator>, CreateFault> {
         self.0.borrow_mut().create_aggregator(node, version, task)
+    }
+
+    fn create_extractor(
+        &mut self,
+        node: &NodeName,
+        version: &Digest,
+        task: TaskId,
+    ) -> Result<Box<dyn Extractor>, CreateFault> {
+        self.0.borrow_mut().create_extractor(node, version, task)
     }
 }
 
@@ -120,14 +130,7 @@ impl Engine {
     fn deploy(&mut self) -> Result<(), DriverError> {
         let topology = self.topology.clone();
         for (index, node) in topology.nodes.iter().enumerate() {
-            let plugin = match &node.kind {
-                NodeKind::Process(plugin) => plugin,
-                NodeKind::Aggregate(aggregate) => match &aggregate.function {
-                    Function::Plugin(plugin) => plugin,
-                    _ => continue,
-                },
-                _ => continue,
-            };
+            let Some(plugin) = node.plugin() else { continue };
             let version = self.versions.get(&node.name).cloned();
             let version = version.unwrap_or_else(|| Digest::from(plugin.plugin.as_str()));
             self.send(Event::Deployed { node: node.name.clone(), version, revision: index as u64 + 1 })?;

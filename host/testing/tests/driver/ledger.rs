@@ -3,8 +3,8 @@
 use std::cell::RefMut;
 
 use weir_core::ports::{
-    AccessError, Aggregator, Call, CreateFault, Digest, Folded, Groups, Output, Processor, ProcessorSupplier, Reject,
-    StateAccess, StoreHandle, Trap, TrapKind,
+    AccessError, Aggregator, Call, CreateFault, Digest, Extracted, Extractor, Folded, Groups, Output, Processor,
+    ProcessorSupplier, Reject, StateAccess, StoreHandle, Trap, TrapKind,
 };
 use weir_core::record::Column;
 use weir_core::state::keys;
@@ -23,6 +23,40 @@ impl ProcessorSupplier for Ledgers {
 
     fn create_aggregator(&mut self, _: &NodeName, _: &Digest, _: TaskId) -> Result<Box<dyn Aggregator>, CreateFault> {
         Ok(Box::new(Counter { calls: 0 }))
+    }
+
+    fn create_extractor(&mut self, _: &NodeName, _: &Digest, _: TaskId) -> Result<Box<dyn Extractor>, CreateFault> {
+        Ok(Box::new(Timekeeper { calls: 0 }))
+    }
+}
+
+/// Finds the time of a row beside its own, by its number. It refuses sevens, has elevens before 1970, and traps at thirteens.
+struct Timekeeper {
+    calls: u64,
+}
+
+impl Extractor for Timekeeper {
+    fn extract(&mut self, call: &Call<'_>) -> Result<Extracted, Trap> {
+        self.calls += 1;
+        // No row's fault, and gone with a fresh instance.
+        if self.calls.is_multiple_of(5) {
+            return Err(trap("tired".to_owned(), None));
+        }
+        let (mut times, mut rejects) = (Vec::new(), Vec::new());
+        for (row, own) in call.rows.timestamps.iter().enumerate() {
+            let value = String::from_utf8_lossy(call.rows.values.get(row).unwrap_or(b"null"));
+            let digits = value.split("\"n\":").nth(1).and_then(|rest| rest.split(',').next());
+            let n: i64 = digits.and_then(|digits| digits.parse().ok()).unwrap_or(0);
+            if n == 13 {
+                return Err(trap("thirteen".to_owned(), (own % 2 == 0).then_some(row as u32)));
+            }
+            if n == 7 {
+                let (code, message) = ("clock.seven".to_owned(), "it is a seven".to_owned());
+                rejects.push(Reject { row: row as u32, code, message });
+            }
+            times.push(if n == 11 { -1 } else { own + n });
+        }
+        Ok(Extracted { timestamps: Some(times), rejects })
     }
 }
 

@@ -20,9 +20,10 @@ pub fn topology(random: &mut Random) -> String {
     let mut nodes = String::new();
     let mut stores = String::new();
     let mut from = "src".to_owned();
-    nodes.push_str(match random.below(5) {
+    nodes.push_str(match random.below(6) {
         0 => "  src: { source: [in, in2] }\n",
         1 => "  src: { source: { topic: in, timestamp: value.n + 10 }, on-error: skip }\n",
+        2 => "  src: { source: { topics: [in, in2], timestamp: { plugin: clock } }, on-error: skip }\n",
         _ => "  src: { source: in }\n",
     });
     if random.chance(PerMille(300)) {

@@ -6,7 +6,7 @@ mod reader;
 mod store;
 
 pub(crate) use aggregate::{RawAggregate, RawBuiltin, RawFunction, RawSuppress};
-pub(crate) use node::{RawKind, RawMap, RawNode, Repartition};
+pub(crate) use node::{RawKind, RawMap, RawNode, RawTime, Repartition};
 pub(crate) use reader::Time;
 pub(crate) use store::{RawStore, RawStoreKind};
 

@@ -31,7 +31,7 @@ pub(crate) struct RawNode {
 pub(crate) enum RawKind {
     Source {
         topics: Vec<Name>,
-        timestamp: Option<Name>,
+        timestamp: Option<RawTime>,
     },
     Filter(Name),
     Map(RawMap),
@@ -50,6 +50,13 @@ pub(crate) enum RawKind {
     Sink(Name),
     /// Reported already.
     Bad,
+}
+
+/// `timestamp` of a source.
+#[derive(Debug)]
+pub(crate) enum RawTime {
+    Expression(Name),
+    Plugin { plugin: Name, config: String },
 }
 
 /// `map` and `key-by`.
@@ -204,9 +211,7 @@ impl Reader<'_> {
         let (topics, timestamp) = match &value.kind {
             Kind::Map(fields) => {
                 self.check_keys(fields, "`source`", &["topic", "topics", "timestamp"], &[]);
-                let timestamp = field(fields, "timestamp").and_then(|(_, value)| {
-                    self.word(value, "`timestamp`", "an expression such as `value.time`, in milliseconds since 1970")
-                });
+                let timestamp = field(fields, "timestamp").and_then(|(key, value)| self.timestamp(key, value));
                 if let [(_, _), (second, _)] =
                     fields.iter().filter(|(key, _)| key.text.starts_with("topic")).collect::<Vec<_>>().as_slice()
                 {
@@ -226,6 +231,16 @@ impl Reader<'_> {
         }
         let names = list.iter().filter_map(|topic| self.word(topic, "`source`", "a topic or a list of topics"));
         RawKind::Source { topics: names.collect(), timestamp }
+    }
+
+    fn timestamp(&mut self, key: &Name, value: &Yaml) -> Option<RawTime> {
+        let Kind::Map(fields) = &value.kind else {
+            let wanted = "an expression such as `value.time`, in milliseconds since 1970, or `{ plugin: NAME }`";
+            return self.word(value, "`timestamp`", wanted).map(RawTime::Expression);
+        };
+        self.check_keys(fields, "`timestamp`", &["plugin", "config"], &[]);
+        let config = self.config(fields);
+        Some(RawTime::Plugin { plugin: self.plugin(key, fields)?, config })
     }
 
     fn mapping(&mut self, kind: &Name, value: &Yaml) -> Option<RawKind> {

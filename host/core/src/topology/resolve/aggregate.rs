@@ -1,9 +1,9 @@
 //! Aggregates, and what holds their results back.
 
-use super::super::model::{NodeKind, PluginRef};
+use super::super::model::NodeKind;
 use super::super::read::{RawAggregate, RawBuiltin, RawFunction, RawSuppress};
 use super::super::{Aggregate, Builtin, Format, Function, StoreIndex, Suppress, SuppressUntil, Window, WindowKind};
-use super::{Flow, Resolver};
+use super::{Flow, Resolver, stateless};
 use crate::expression::compile_reduction;
 
 /// How long after its end a window takes rows.
@@ -56,14 +56,7 @@ impl Resolver<'_> {
                 (Some(Function::Object(functions)), Some(Format::Json))
             }
             RawFunction::Plugin { plugin, config, value } => {
-                let plugin = PluginRef {
-                    plugin: plugin.text.clone(),
-                    config: config.clone(),
-                    stores: Vec::new(),
-                    timers: None,
-                    span: plugin.span,
-                };
-                (Some(Function::Plugin(plugin)), Some(value.unwrap_or(Format::Bytes)))
+                (Some(Function::Plugin(stateless(plugin, config))), Some(value.unwrap_or(Format::Bytes)))
             }
         }
     }

@@ -14,7 +14,7 @@ mod warnings;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::model::{Input, Topic, TopicIndex, Topology};
+use super::model::{Input, PluginRef, Topic, TopicIndex, Topology};
 use super::read::{File, RawKind, RawNode};
 use super::yaml::Name;
 use super::{Diagnostics, Format, Internal, Span, did_you_mean};
@@ -68,6 +68,12 @@ fn declared(topic: &super::read::RawTopic) -> Topic {
         partitions: topic.partitions,
         internal: None,
     }
+}
+
+/// A plugin that has neither stores nor timers.
+fn stateless(plugin: &Name, config: &str) -> PluginRef {
+    let (plugin, span) = (plugin.text.clone(), plugin.span);
+    PluginRef { plugin, config: config.to_owned(), stores: Vec::new(), timers: None, span }
 }
 
 struct Resolver<'a> {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::super::model::{Branch, Input, Node, NodeKind, NodeName, PluginRef, Source, TopicIndex};
-use super::super::read::{RawKind, RawMap, RawNode, RawTopic};
+use super::super::model::{Branch, EventTime, Input, Node, NodeKind, NodeName, PluginRef, Source, TopicIndex};
+use super::super::read::{RawKind, RawMap, RawNode, RawTime, RawTopic};
 use super::super::yaml::Name;
 use super::super::{Format, Map, PORT_LATE};
 use super::stores::{StoreUse, Stores};
-use super::{Flow, Resolver};
+use super::{Flow, Resolver, stateless};
 
 impl<'a> Resolver<'a> {
     /// The nodes in file order, made in `order` since what comes out of a node depends on what goes in.
@@ -93,7 +93,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn source(&mut self, name: &str, topics: &[Name], timestamp: Option<&Name>) -> (Option<NodeKind>, Flow) {
+    fn source(&mut self, name: &str, topics: &[Name], timestamp: Option<&RawTime>) -> (Option<NodeKind>, Flow) {
         let topics: Vec<TopicIndex> = topics.iter().filter_map(|topic| self.topic(name, "reads", topic)).collect();
         let one = |format: fn(&RawTopic) -> Format| {
             let mut formats = topics.iter().map(|topic| format(&self.file.topics[topic.0]));
@@ -102,7 +102,10 @@ impl<'a> Resolver<'a> {
             Some(if formats.all(|other| other == first) { first } else { Format::Bytes })
         };
         let flow = Flow { key: one(|topic| topic.key), value: one(|topic| topic.value), closes_ms: None };
-        let timestamp = timestamp.and_then(|source| self.mapping(source, flow));
+        let timestamp = timestamp.and_then(|timestamp| match timestamp {
+            RawTime::Expression(source) => self.mapping(source, flow).map(EventTime::Expression),
+            RawTime::Plugin { plugin, config } => Some(EventTime::Plugin(stateless(plugin, config))),
+        });
         (Some(NodeKind::Source(Source { topics, timestamp })), flow)
     }
 
