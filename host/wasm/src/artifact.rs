@@ -6,7 +6,7 @@ use wasmtime::component::InstancePre;
 use weir_core::ports::Digest;
 
 use crate::binding::Role;
-use crate::bindings::exports::weir::plugin::{aggregation, description, processing, timing};
+use crate::bindings::exports::weir::plugin::{aggregation, description, extraction, processing, timing};
 use crate::guest::Guest;
 use crate::manifest::Manifest;
 
@@ -33,6 +33,7 @@ pub(crate) struct Offers {
     pub(crate) processing: Option<processing::GuestIndices>,
     pub(crate) timing: Option<timing::GuestIndices>,
     pub(crate) aggregation: Option<aggregation::GuestIndices>,
+    pub(crate) extraction: Option<extraction::GuestIndices>,
 }
 
 impl Offers {
@@ -44,11 +45,12 @@ impl Offers {
             processing: has("processing").then(|| processing::GuestIndices::new(pre)).transpose()?,
             timing: has("timing").then(|| timing::GuestIndices::new(pre)).transpose()?,
             aggregation: has("aggregation").then(|| aggregation::GuestIndices::new(pre)).transpose()?,
+            extraction: has("extraction").then(|| extraction::GuestIndices::new(pre)).transpose()?,
         })
     }
 }
 
-/// `timing` of `weir:plugin/timing@0.1.1`.
+/// `timing` of `weir:plugin/timing@0.1.2`.
 fn interface_of(export: &str) -> Option<&str> {
     Some(export.strip_prefix("weir:plugin/")?.split_once('@')?.0)
 }
@@ -90,12 +92,13 @@ impl Artifact {
         match role {
             Role::Processor => self.inner.offers.processing.is_some(),
             Role::Aggregator => self.inner.offers.aggregation.is_some(),
+            Role::Extractor => self.inner.offers.extraction.is_some(),
         }
     }
 
     /// The kinds of node that it can be the plugin of.
     pub fn roles(&self) -> impl Iterator<Item = Role> {
-        [Role::Processor, Role::Aggregator].into_iter().filter(|role| self.has_role(*role))
+        [Role::Processor, Role::Aggregator, Role::Extractor].into_iter().filter(|role| self.has_role(*role))
     }
 
     /// Whether it may ask where its rows came from. Where not, that is not worked out.

@@ -1,4 +1,4 @@
-use weir_core::topology::{Function, Node, NodeKind, StoreKind, Topology, WindowKind};
+use weir_core::topology::{EventTime, Function, Node, NodeKind, StoreKind, Topology, WindowKind};
 
 use crate::artifact::Artifact;
 
@@ -24,6 +24,8 @@ pub enum Role {
     Processor,
     /// Of an `aggregate` node.
     Aggregator,
+    /// Of a `source`, whose event time it finds.
+    Extractor,
 }
 
 impl Role {
@@ -33,6 +35,7 @@ impl Role {
         match self {
             Self::Processor => "a processor",
             Self::Aggregator => "an aggregator",
+            Self::Extractor => "an extractor",
         }
     }
 
@@ -42,6 +45,7 @@ impl Role {
         match self {
             Self::Processor => "weir:plugin/processing",
             Self::Aggregator => "weir:plugin/aggregation",
+            Self::Extractor => "weir:plugin/extraction",
         }
     }
 
@@ -51,6 +55,7 @@ impl Role {
         match self {
             Self::Processor => "a process node",
             Self::Aggregator => "an aggregate node",
+            Self::Extractor => "a source",
         }
     }
 }
@@ -74,6 +79,10 @@ impl Binding {
                 let Function::Plugin(plugin) = &aggregate.function else { return None };
                 let session = |window: &weir_core::topology::Window| matches!(window.kind, WindowKind::Session { .. });
                 (Role::Aggregator, plugin, aggregate.window.as_ref().is_some_and(session))
+            }
+            NodeKind::Source(source) => {
+                let Some(EventTime::Plugin(plugin)) = &source.timestamp else { return None };
+                (Role::Extractor, plugin, false)
             }
             _ => return None,
         };

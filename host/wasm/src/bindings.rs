@@ -10,6 +10,7 @@ wasmtime::component::bindgen!({
         world every {
             include weir:plugin/stateful-processor@0.1.2;
             include weir:plugin/aggregator@0.1.2;
+            include weir:plugin/extractor@0.1.2;
         }
     ",
     world: "weir:host/every",

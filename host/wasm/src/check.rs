@@ -35,7 +35,7 @@ const METHODS: &[(&str, &[&str])] = &[
 const ABOUT_ROWS: [&str; 5] = ["row-sources", "row-headers", "row-windows", "stream-times", "random"];
 
 /// Interfaces of which a plugin exports at least one.
-const ROLES: [&str; 2] = ["processing", "aggregation"];
+const ROLES: [&str; 3] = ["processing", "aggregation", "extraction"];
 
 /// Why bytes are not a plugin. Nothing of it has run but, in the last case, `describe`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -62,7 +62,7 @@ pub enum LoadError {
     /// It does not offer what a node calls.
     #[error(
         "no export `{missing}`; it exports {exports:?}. Build it against a world of weir:plugin {SERVED_VERSION}, such as \
-         `processor` or `aggregator`"
+         `processor`, `aggregator` or `extractor`"
     )]
     WrongWorld {
         /// What is missing.

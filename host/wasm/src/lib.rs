@@ -5,7 +5,7 @@
 //! Must not know: where records come from, what a node's policy is, where a batch is cut, who deployed what.
 //!
 //! Start at [`PluginHost`], an upload's way to an [`Artifact`] and an artifact's to a [`Plugin`]; then [`Instance`], the way
-//! of one batch, and [`AggregatorInstance`], of one fold; then `imports/`, all that a guest can reach, a file per interface. `bindings.rs` alone expands the WIT.
+//! of one batch, [`AggregatorInstance`], of one fold, and [`ExtractorInstance`]; then `imports/`, all that a guest can reach, a file per interface. `bindings.rs` alone expands the WIT.
 //! Its attackers live in `plugins/evil`; what each must come to is in `tests/evil.rs`.
 //!
 //! It is not: a WASI host (a guest has no clock, no files, no randomness but the host's), nor a place that runs a row again:
@@ -19,6 +19,7 @@ mod check;
 mod columns;
 mod config;
 mod coordinates;
+mod extractor;
 mod guest;
 mod host;
 mod imports;
@@ -39,6 +40,7 @@ pub use artifact::Artifact;
 pub use binding::{Binding, Misfit, Role};
 pub use check::LoadError;
 pub use config::{HostConfig, Limits};
+pub use extractor::ExtractorInstance;
 pub use host::{HostError, PluginHost};
 pub use instance::Instance;
 pub use limits::LimitExceeded;

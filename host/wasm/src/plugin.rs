@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use wasmtime::Store;
 use wasmtime::component::{Instance as ComponentInstance, ResourceAny};
-use weir_core::ports::{Aggregator, CreateFault, Digest, Processor, ProcessorSupplier};
+use weir_core::ports::{Aggregator, CreateFault, Digest, Extractor, Processor, ProcessorSupplier};
 use weir_core::task::TaskId;
 use weir_core::topology::NodeName;
 
@@ -14,6 +14,7 @@ use crate::artifact::{Artifact, digest_name};
 use crate::binding::{Binding, Role};
 use crate::bindings::weir::plugin::types::Problem;
 use crate::config::Limits;
+use crate::extractor::ExtractorInstance;
 use crate::guest::{Guest, Place};
 use crate::host::PluginHost;
 use crate::instance::Instance;
@@ -135,6 +136,22 @@ impl Plugin {
         Ok(AggregatorInstance::new(running, aggregation))
     }
 
+    /// An instance of an extractor.
+    ///
+    /// # Errors
+    /// As of [`Plugin::instantiate`]; the plugin is no extractor.
+    pub fn instantiate_extractor(&self, task: TaskId) -> Result<ExtractorInstance, CreateFault> {
+        let Some(extraction) = &self.artifact().offers().extraction else {
+            return Err(self.fault(no_role(Role::Extractor)));
+        };
+        let (mut store, instance) = self.begin(task)?;
+        let loaded = extraction.load(&mut store, &instance);
+        let extraction = loaded.map_err(|error| self.fault(format!("{error:#}")))?;
+        let created = extraction.call_create(&mut store, &self.inner.config_json);
+        let running = self.created(store, created)?;
+        Ok(ExtractorInstance::new(running, extraction))
+    }
+
     /// Makes an instance of its node's kind and drops it: the last step of a deployment's check.
     ///
     /// # Errors
@@ -143,6 +160,7 @@ impl Plugin {
         match self.binding().role {
             Role::Processor => self.instantiate(task).map(drop),
             Role::Aggregator => self.instantiate_aggregator(task).map(drop),
+            Role::Extractor => self.instantiate_extractor(task).map(drop),
         }
     }
 
@@ -257,5 +275,13 @@ impl ProcessorSupplier for Plugins {
         task: TaskId,
     ) -> Result<Box<dyn Aggregator>, CreateFault> {
         Ok(Box::new(self.deployed(node, version)?.instantiate_aggregator(task)?))
+    }
+    fn create_extractor(
+        &mut self,
+        node: &NodeName,
+        version: &Digest,
+        task: TaskId,
+    ) -> Result<Box<dyn Extractor>, CreateFault> {
+        Ok(Box::new(self.deployed(node, version)?.instantiate_extractor(task)?))
     }
 }

@@ -89,6 +89,7 @@ fn world(role: Role, manifest: &Manifest) -> &'static str {
         Role::Processor if manifest.timers || !manifest.stores.is_empty() => "stateful-processor",
         Role::Processor => "processor",
         Role::Aggregator => "aggregator",
+        Role::Extractor => "extractor",
     }
 }
 
