@@ -5,6 +5,7 @@
 
 mod aggregator;
 mod batch;
+mod extractor;
 mod row;
 mod shared;
 mod state;
@@ -30,6 +31,12 @@ pub fn processor(attribute: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn aggregator(attribute: TokenStream, item: TokenStream) -> TokenStream {
     aggregator::expand(attribute.into(), item.into()).unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+/// Makes a function the plugin of a `source`: it finds the event time of each record, in milliseconds since 1970 UTC.
+#[proc_macro_attribute]
+pub fn extractor(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    extractor::expand(attribute.into(), item.into()).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
 /// Makes a function the plugin of a `process` node that sees the columns: `fn(Batch) -> Output`, or with `&Config<T>`.

@@ -10,7 +10,7 @@ use crate::shared::{
 use crate::state::{Kept, state, take_attributes};
 
 /// What an argument's type asks for.
-enum Asks<'a> {
+pub enum Asks<'a> {
     Value(&'a Type),
     Key(&'a Type),
     Timestamp,
@@ -77,10 +77,11 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
     Ok(plugin(&function, &Parts { config, declaration, process, state, on_timers }))
 }
 
-fn read_arguments(function: &ItemFn) -> Result<Vec<Asks<'_>>> {
+pub fn read_arguments(function: &ItemFn) -> Result<Vec<Asks<'_>>> {
     let inputs = &function.sig.inputs;
     if inputs.is_empty() {
-        let wanted = "a processor takes the record's value first, such as `order: Json<Order>`, and `out: &mut Out`";
+        let wanted =
+            "the record's value comes first, such as `order: Json<Order>`; a processor takes `out: &mut Out` as well";
         return Err(Error::new_spanned(&function.sig, wanted));
     }
     let mut seen: Vec<String> = Vec::new();
@@ -166,7 +167,7 @@ fn missing_out(function: &ItemFn) -> Error {
     Error::new_spanned(&function.sig.inputs, "nowhere to emit to: add the argument `out: &mut Out`")
 }
 
-fn argument(ask: &Asks<'_>) -> TokenStream {
+pub fn argument(ask: &Asks<'_>) -> TokenStream {
     match ask {
         Asks::Value(_) => quote!(::weir::Decode::decode(row.value(), ::weir::Part::Value)?),
         Asks::Key(_) => quote!(::weir::Key(::weir::Decode::decode(row.key(), ::weir::Part::Key)?)),
@@ -180,7 +181,7 @@ fn argument(ask: &Asks<'_>) -> TokenStream {
     }
 }
 
-fn declaration(asks: &[Asks<'_>], ports: &Ports) -> TokenStream {
+pub fn declaration(asks: &[Asks<'_>], ports: &Ports) -> TokenStream {
     let (mut keys, mut timestamps) = (quote!(false), quote!(false));
     let (mut key_format, mut value_format) = (quote!(""), quote!(""));
     for ask in asks {

@@ -172,6 +172,17 @@ pub fn check_function(function: &ItemFn) -> Result<()> {
     Ok(())
 }
 
+/// The type of a plugin's configuration, and the body of `configure`.
+pub fn configuration(config: Option<&Type>) -> (TokenStream, TokenStream) {
+    match config {
+        Some(ty) => {
+            let ty = without_lifetimes(ty.to_token_stream());
+            (quote!(::weir::Config<#ty>), quote!(::weir::configuration(text).map(::weir::Config)))
+        }
+        None => (quote!(()), quote!(::weir::no_configuration(text))),
+    }
+}
+
 /// What makes a plugin of a function.
 pub struct Parts<'a> {
     pub config: Option<&'a Type>,
@@ -190,13 +201,7 @@ pub fn plugin(function: &ItemFn, parts: &Parts<'_>) -> TokenStream {
     let Parts { config, declaration, process, state: (state, state_items), on_timers } = parts;
     let (name, visibility) = (&function.sig.ident, &function.vis);
     let document = format!("The plugin `{name}`, for `weir::test`.");
-    let (config, configure) = match config {
-        Some(ty) => {
-            let ty = without_lifetimes(ty.to_token_stream());
-            (quote!(::weir::Config<#ty>), quote!(::weir::configuration(text).map(::weir::Config)))
-        }
-        None => (quote!(()), quote!(::weir::no_configuration(text))),
-    };
+    let (config, configure) = configuration(*config);
     let on_timers_item = on_timers.as_ref().map(|body| {
         quote! {
             #[allow(unused_variables)]

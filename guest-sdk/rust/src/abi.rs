@@ -63,5 +63,22 @@ pub mod aggregation {
     pub use exports::weir::plugin::aggregation::*;
 }
 
+/// What an extractor exports.
+pub mod extraction {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package weir:sdk; world extraction { export weir:plugin/extraction@0.1.2; }",
+        pub_export_macro: true,
+        export_macro_name: "export_extractor",
+        default_bindings_module: "::weir::abi::extraction",
+        runtime_path: "::weir::abi::runtime",
+        with: {
+            "weir:plugin/types@0.1.2": crate::abi::weir::plugin::types,
+            "weir:plugin/extraction@0.1.2": generate,
+        },
+    });
+    pub use exports::weir::plugin::extraction::*;
+}
+
 #[doc(hidden)]
 pub use wit_bindgen::rt as runtime;

@@ -32,7 +32,8 @@ impl<'a> Context<'a> {
         Source { topic, partition: u32_at(&sources.partitions, row), offset: i64_at(&sources.offsets, row) }
     }
 
-    /// Stream time with this record taken in, in milliseconds since 1970 UTC: the same at every execution.
+    /// Stream time with this record taken in, in milliseconds since 1970 UTC: the same at every execution. An extractor is asked
+    /// before it is known, and gets the record's own timestamp.
     #[must_use]
     pub fn stream_time(&self) -> i64 {
         self.rows.stream_time(self.row)

@@ -57,6 +57,26 @@
 //! assert_eq!(driver.store("heard", |heard: &mut KeyValue<Str, i64>| heard.get("ada")), Ok(None));
 //! ```
 //!
+//! [`extractor`] makes the plugin of a source, which finds the event time of each record: milliseconds since 1970 UTC. Its
+//! arguments are those of a processor, without `Out`, stores and timers. Stream time is not known yet when it is asked.
+//!
+//! ```
+//! use weir::prelude::*;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Order {
+//!     ordered_at_s: i64,
+//! }
+//!
+//! #[weir::extractor]
+//! fn order_time(order: Json<Order>) -> Result<i64, Reject> {
+//!     order.ordered_at_s.checked_mul(1000).ok_or_else(|| Reject::new("order.time", "no order is that late"))
+//! }
+//!
+//! assert_eq!(weir::test::time::<order_time>(r#"{"ordered_at_s":5}"#), Ok(5000));
+//! assert_eq!(weir::test::time::<order_time>("never").unwrap_err().code(), "weir.decode");
+//! ```
+//!
 //! Lives here: columns into rows and back, decoding, what a plugin declares of itself, its last words. Not here: what the host
 //! allows and limits (`host/wasm`). Start at [`Processor`], what the macro implements; then [`Out`].
 
@@ -71,6 +91,7 @@ mod config;
 mod context;
 mod decode;
 mod encode;
+mod extractor;
 mod log;
 pub mod metrics;
 mod out;
@@ -81,6 +102,7 @@ mod state;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod test;
 
+pub use abi::extraction::Extracted;
 pub use abi::weir::plugin::logging::Level;
 pub use abi::weir::plugin::types::{Batch, Column, Output, Problem};
 pub use aggregator::{Aggregator, AggregatorPlugin, ExportedAggregator};
@@ -88,6 +110,7 @@ pub use config::{Config, configuration, no_configuration, value_of};
 pub use context::{Context, Source};
 pub use decode::{Bytes, Decode, Format, Json, Key, Part, Str, Text, Timestamp};
 pub use encode::{Encode, Null};
+pub use extractor::{EventTime, ExportedExtractor, Extractor, each_time};
 pub use log::log;
 pub use out::{Emit, Mode, Out, Records, Values};
 pub use processor::{Declaration, Exported, Outcome, Port, Processor, each_row, each_row_with};
@@ -97,7 +120,7 @@ pub use state::{
     KeyValue, Pending, Session, SessionStore, State, Store, StoreDeclaration, Stored, Timer, Timers, WindowStore,
     Windowed, each_timer,
 };
-pub use weir_macros::{aggregator, batch, processor};
+pub use weir_macros::{aggregator, batch, extractor, processor};
 
 /// What a plugin's manifest names as its SDK.
 pub const SDK: &str = concat!("weir-rust ", env!("CARGO_PKG_VERSION"));
@@ -130,5 +153,16 @@ macro_rules! export_aggregator {
         type Exported = ::weir::ExportedAggregator<$type>;
         ::weir::abi::export_description!(Exported with_types_in ::weir::abi);
         ::weir::abi::aggregation::export_aggregator!(Exported with_types_in ::weir::abi::aggregation);
+    };
+}
+
+/// Exports extractor `$name` from this component. The macro calls it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_extractor {
+    ($name:ident) => {
+        type Exported = ::weir::ExportedExtractor<$name>;
+        ::weir::abi::export_description!(Exported with_types_in ::weir::abi);
+        ::weir::abi::extraction::export_extractor!(Exported with_types_in ::weir::abi::extraction);
     };
 }

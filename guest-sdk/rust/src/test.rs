@@ -8,7 +8,7 @@ pub(crate) mod stores;
 use std::borrow::Cow;
 
 use crate::column::{i64_at, u32_at};
-use crate::{Aggregator, AggregatorPlugin, Batch, Column, Declaration, Output, Problem, Processor, Reject};
+use crate::{Aggregator, AggregatorPlugin, Batch, Column, Declaration, Extractor, Output, Problem, Processor, Reject};
 
 pub use driver::{Driver, all_emitted};
 
@@ -111,6 +111,38 @@ pub fn run_all<P: Processor>(config: &str, records: Vec<Record>) -> Result<Vec<R
     Driver::<P>::new(config).map(|mut driver| driver.pipe(&records))
 }
 
+/// The time that `E`, without a configuration, finds in a record.
+///
+/// # Errors
+/// The [`Reject`] of the record.
+///
+/// # Panics
+/// Where the plugin does, or needs a configuration: see [`times`].
+pub fn time<E: Extractor>(record: impl Into<Record>) -> Result<i64> {
+    let Ok(mut times) = times::<E>("null", &[record.into()]) else { needs_configuration() };
+    times.remove(0)
+}
+
+/// The times that `E`, configured by `config` (JSON), finds in a batch of records.
+///
+/// # Errors
+/// What `E` finds wrong with the configuration.
+///
+/// # Panics
+/// Where the plugin does.
+pub fn times<E: Extractor>(config: &str, records: &[Record]) -> Result<Vec<Result<i64>>, Vec<Problem>> {
+    host::configure(config);
+    let config = E::configure(config)?;
+    let extracted = host::with(records, || E::extract(&config, batch(&E::declaration(), records)));
+    let cells = extracted.timestamps.as_deref();
+    let own = |row: usize| cells.map_or(records[row].timestamp, |cells| i64_at(cells, row));
+    let mut times: Vec<Result<i64>> = (0..records.len()).map(|row| Ok(own(row))).collect();
+    for reject in extracted.rejects {
+        times[reject.row as usize] = Err(Reject::new(reject.code, reject.message));
+    }
+    Ok(times)
+}
+
 /// Folds `values` into `before`, what was there already: what they come to, and the rows refused, by their number. Once in
 /// one go and once row by row, as a host may do either.
 ///
@@ -204,7 +236,7 @@ fn outcomes(records: &[Record], output: &Output) -> Vec<Result> {
 
 #[allow(clippy::panic)]
 fn needs_configuration() -> ! {
-    panic!("the plugin needs a configuration: use weir::test::run_all")
+    panic!("the plugin needs a configuration: use weir::test::run_all or weir::test::times")
 }
 
 /// The stand-in for what the host offers.
