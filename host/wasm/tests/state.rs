@@ -7,8 +7,8 @@ mod guests;
 use guests::memory::{self, Memory};
 use guests::{TASK, bound, call_with, host, instance, stateful};
 use weir_core::ports::{
-    AccessError, Aggregator, Call, Entries, Groups, KeyRange, Processor, StateAccess, StateCell, StoreHandle, Trap,
-    TrapKind,
+    AccessError, Aggregator, Call, Entries, Extracted, Extractor, Groups, KeyRange, Processor, StateAccess, StateCell,
+    StoreHandle, Trap, TrapKind,
 };
 use weir_core::record::{Column, RecordBatch, Rows, Taken, TopicPartition};
 use weir_core::state::keys;
@@ -237,6 +237,56 @@ fn folds_that_contradict_themselves_are_malformed() {
     let trap = forge("cells-missing").merge(&pair, &pair, &pair).expect_err("a trap");
     assert_eq!(trap.message, "merged: 0 cells, 2 are due");
     assert_eq!(forge("").merge(&pair, &pair, &pair).expect("merges"), pair);
+}
+
+#[test]
+fn times_that_contradict_themselves_or_are_not_for_a_source_are_malformed() {
+    let (rows, taken) = (rows(&[Some(b"1"), None, Some(b"3")]), taken(3));
+    let call = Call { rows: &rows, taken: &taken, state: None };
+    let forge = |what: &str| {
+        let config = format!(r#"{{"what":"{what}"}}"#);
+        bound(&host(), "forge", &config, extracting()).instantiate_extractor(TASK).expect("an instance")
+    };
+    for (what, told) in [
+        ("timestamps-cut", "timestamps: 7 bytes are not numbers of 8 bytes each"),
+        ("timestamps-missing", "timestamps: 1 cells, 3 are due"),
+        ("keys", "keys: a source takes timestamps alone; return none"),
+        ("partitions", "partitions: a source takes timestamps alone; return none"),
+        ("topics", "topics: a source takes timestamps alone; return none"),
+        ("reject-beyond", "rejects: row 3 of 3"),
+    ] {
+        let mut instance = forge(what);
+        let trap = instance.extract(&call).expect_err("a trap");
+        assert_eq!((trap.kind, trap.message.as_str()), (TrapKind::Malformed, told), "{what}");
+        let again = instance.extract(&call).expect_err("it is not called again");
+        assert!(again.message.contains("trapped before"), "{again}");
+    }
+    assert_eq!(forge("").extract(&call).expect("own times"), Extracted::default());
+}
+
+#[test]
+fn an_extractor_finds_times_and_refuses_rows() {
+    let rows = rows(&[Some(br#"{"at":7}"#), Some(b"{}"), Some(br#"{"at":-1}"#)]);
+    let call = Call { rows: &rows, taken: &taken(3), state: None };
+    let mut instance = bound(&host(), "event-time", r#"{"unitMs":10}"#, extracting())
+        .instantiate_extractor(TASK)
+        .expect("an instance");
+    let extracted = instance.extract(&call).expect("times");
+    assert_eq!(extracted.timestamps, Some(vec![70, 0, -10]));
+    let rejects: Vec<(u32, &str)> = extracted.rejects.iter().map(|it| (it.row, it.code.as_str())).collect();
+    assert_eq!(rejects, [(1, "weir.decode")]);
+
+    let fault = bound(&host(), "event-time", "null", extracting()).try_out(TASK).expect_err("refused");
+    assert!(fault.message.contains("missing field `unitMs`"), "{fault}");
+    let artifact = host().load(&guests::bytes("identity")).expect("a plugin");
+    let misfits: Vec<String> = extracting().misfits(&artifact).into_iter().map(|misfit| misfit.detail).collect();
+    assert_eq!(misfits, ["it is a processor, but its node is a source"]);
+    let fault = bound(&host(), "identity", "", extracting()).try_out(TASK).expect_err("refused");
+    assert_eq!(fault.message, "it exports no weir:plugin/extraction, which a source calls");
+}
+
+fn extracting() -> Binding {
+    Binding { role: Role::Extractor, ..Binding::default() }
 }
 
 fn rows(values: &[Option<&[u8]>]) -> Rows {

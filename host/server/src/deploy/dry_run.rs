@@ -1,11 +1,12 @@
 //! A new version runs over recent records, in an engine that is thrown away: what it would write goes nowhere.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weir_core::ports::{Committed, Position, TrapKind};
 use weir_core::record::{RecordBatch, TopicPartition};
 use weir_core::thread::{Effect, Event, Report, ReportKind, StreamThread, ThreadConfig, WallTime};
-use weir_core::topology::NodeName;
+use weir_core::topology::{NodeName, Topology};
 use weir_wasm::{Plugin, Role};
 
 use crate::host::Host;
@@ -56,15 +57,21 @@ pub fn run(host: &Host, plugin: &Plugin) -> Result<usize, Problem> {
         deployed.push((other.clone(), version.version().clone()));
         versions.insert(version);
     }
-    let mut engine =
-        StreamThread::new(host.topology.clone(), partitions.clone(), ThreadConfig::default(), Box::new(versions));
+    let subtopology = host.topology.node(index).subtopology;
+    let topology = match plugin.binding().role {
+        Role::Extractor => sources_alone(&host.topology, subtopology),
+        _ => host.topology.clone(),
+    };
+    // Its inputs are given one after the other: none is to wait for another.
+    let config = ThreadConfig { task_idle_ms_max: -1, ..ThreadConfig::default() };
+    let mut engine = StreamThread::new(topology, partitions.clone(), config, Box::new(versions));
     let mut trial = Trial { node, trap: None };
     for (node, version) in deployed {
         trial.step(&mut engine, Event::Deployed { node, version, revision: 1 });
     }
     let mut taken = 0;
     let until = Instant::now() + TIME_MAX;
-    let topics = &host.topology.subtopologies[host.topology.node(index).subtopology].topics;
+    let topics = &host.topology.subtopologies[subtopology].topics;
     let inputs: Vec<TopicPartition> = topics
         .iter()
         .map(|topic| &host.topology.topic(*topic).name)
@@ -86,6 +93,18 @@ pub fn run(host: &Host, plugin: &Plugin) -> Result<usize, Problem> {
         }
     }
     Ok(taken)
+}
+
+/// The sources of a part of the topology with nothing behind them: it plays no part in the times that they find, and its stores
+/// are not here.
+fn sources_alone(topology: &Topology, subtopology: usize) -> Arc<Topology> {
+    let mut topology = topology.clone();
+    let part = &mut topology.subtopologies[subtopology];
+    part.stores.clear();
+    for source in &part.sources {
+        topology.nodes[source.0].children.clear();
+    }
+    Arc::new(topology)
 }
 
 fn live(host: &Host, node: &NodeName) -> Option<Plugin> {

@@ -3,15 +3,20 @@
 
 #![allow(unsafe_code, missing_docs, reason = "the generated border is unsafe and explains itself in wit/")]
 
-// A plugin of both kinds.
+// A plugin of all kinds.
 wit_bindgen::generate!({
     path: "../../../wit",
-    inline: "package evil:forge; world both { include weir:plugin/processor@0.1.2; include weir:plugin/aggregator@0.1.2; }",
+    inline: "package evil:forge; world all {
+        include weir:plugin/processor@0.1.2;
+        include weir:plugin/aggregator@0.1.2;
+        include weir:plugin/extractor@0.1.2;
+    }",
     generate_all,
 });
 
 use exports::weir::plugin::aggregation::{self, Aggregator, Folded, Groups, GuestAggregator};
 use exports::weir::plugin::description::Guest as Description;
+use exports::weir::plugin::extraction::{self, Extracted, Extractor, GuestExtractor};
 use exports::weir::plugin::processing::{Batch, Guest, GuestProcessor, Output, Problem, Processor};
 use weir::plugin::types::{Column, Headers, Reject};
 use weir::plugin::{config, manifest};
@@ -107,6 +112,34 @@ impl GuestAggregator for Forge {
             Some("cells-missing") => column(b"", &[], None),
             _ => left,
         }
+    }
+}
+
+impl extraction::Guest for Forge {
+    type Extractor = Self;
+
+    fn create(_config: String) -> Result<Extractor, Vec<Problem>> {
+        Ok(Extractor::new(Self))
+    }
+}
+
+impl GuestExtractor for Forge {
+    fn extract(&self, rows: Batch, _partition_count: u32) -> Extracted {
+        let mut extracted =
+            Extracted { keys: None, timestamps: None, partitions: None, topics: None, rejects: Vec::new() };
+        let cells = rows.count as usize;
+        match config::get("/what").unwrap_or_default().as_str() {
+            "timestamps-cut" => extracted.timestamps = Some(vec![0; 7]),
+            "timestamps-missing" => extracted.timestamps = Some(vec![0; 8]),
+            "keys" => extracted.keys = Some(column(b"", &vec![0; cells], None)),
+            "partitions" => extracted.partitions = Some(numbers(&vec![0; cells])),
+            "topics" => extracted.topics = Some(column(b"", &vec![0; cells], None)),
+            "reject-beyond" => {
+                extracted.rejects = vec![Reject { row: rows.count, code: "forged".to_owned(), message: String::new() }];
+            }
+            _ => {}
+        }
+        extracted
     }
 }
 
