@@ -14,7 +14,7 @@ use weir_core::topology::StoreIndex;
 use crate::family::{Family, POSITIONS, split_name};
 use crate::filling::{FILE_ROWS_MIN, Filling, Last, write_file};
 use crate::options::Shared;
-use crate::{checkpoint, error};
+use crate::{checkpoint, error, manifest};
 
 /// Its being there says that what lies beside it is damaged.
 const DAMAGED: &str = "DAMAGED";
@@ -384,6 +384,7 @@ pub(crate) fn known_families(dir: &Path) -> Result<Vec<String>, StoreError> {
     if !dir.join("CURRENT").exists() {
         return Ok(Vec::new());
     }
+    manifest::check(dir)?;
     DB::list_cf(&Options::default(), dir).map_err(|cause| error::at_open(dir, &cause))
 }
 

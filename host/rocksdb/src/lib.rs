@@ -21,6 +21,7 @@ mod error;
 mod family;
 mod filling;
 mod fit;
+mod manifest;
 mod options;
 mod space;
 mod stores;
