@@ -5,7 +5,7 @@ use quote::{ToTokens, quote};
 use syn::{Error, ItemFn, Result, ReturnType, Type};
 
 use crate::row::{Asks, argument, declaration, read_arguments};
-use crate::shared::{Ports, check_function, configuration, name_of};
+use crate::shared::{Ports, check_function, described, exported, name_of, named};
 
 pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
     if !attribute.is_empty() {
@@ -22,46 +22,22 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
         }
     }
     let config = asks.iter().find_map(|ask| if let Asks::Config(ty) = ask { Some(*ty) } else { None });
-    let (config, configure) = configuration(config);
-    let declaration = declaration(&asks, &Ports::default());
-    let (name, visibility, arguments) = (&function.sig.ident, &function.vis, asks.iter().map(argument));
-    let document = format!("The plugin `{name}`, for `weir::test`.");
+    let name = &function.sig.ident;
+    let (named, described) = (named(&function), described(config, &declaration(&asks, &Ports::default())));
+    let exported = exported(name, &quote!(export_extractor), &quote!(Extractor));
+    let arguments = asks.iter().map(argument);
     Ok(quote! {
-        // Each argument is something that the plugin asks for: that is how it asks.
-        #[allow(clippy::too_many_arguments)]
-        #function
-
-        #[doc = #document]
-        #[allow(non_camel_case_types)]
-        #[derive(Debug)]
-        #visibility struct #name {}
+        #named
 
         impl ::weir::Extractor for #name {
-            type Config = #config;
-            fn declaration() -> ::weir::Declaration {
-                ::weir::Declaration {
-                    name: ::core::env!("CARGO_PKG_NAME"),
-                    version: ::core::env!("CARGO_PKG_VERSION"),
-                    #declaration
-                }
-            }
-            fn configure(text: &str) -> ::core::result::Result<Self::Config, ::std::vec::Vec<::weir::Problem>> {
-                #configure
-            }
+            #described
             #[allow(unused_variables)]
             fn extract(config: &Self::Config, batch: ::weir::Batch) -> ::weir::Extracted {
                 ::weir::each_time(batch, |row: ::weir::Row<'_>| ::weir::EventTime::into_result(#name(#(#arguments),*)))
             }
         }
 
-        #[allow(unsafe_code)]
-        const _: () = {
-            #[cfg(target_arch = "wasm32")]
-            ::weir::export_extractor!(#name);
-            // Natively nothing calls a plugin but its tests.
-            #[cfg(not(target_arch = "wasm32"))]
-            let _: fn() -> ::weir::Declaration = <#name as ::weir::Extractor>::declaration;
-        };
+        #exported
     })
 }
 

@@ -199,9 +199,7 @@ pub struct Parts<'a> {
 /// The function, a type of its name that is the plugin, and its exports where this is a component.
 pub fn plugin(function: &ItemFn, parts: &Parts<'_>) -> TokenStream {
     let Parts { config, declaration, process, state: (state, state_items), on_timers } = parts;
-    let (name, visibility) = (&function.sig.ident, &function.vis);
-    let document = format!("The plugin `{name}`, for `weir::test`.");
-    let (config, configure) = configuration(*config);
+    let name = &function.sig.ident;
     let on_timers_item = on_timers.as_ref().map(|body| {
         quote! {
             #[allow(unused_variables)]
@@ -215,30 +213,15 @@ pub fn plugin(function: &ItemFn, parts: &Parts<'_>) -> TokenStream {
             }
         }
     });
+    let (named, described) = (named(function), described(*config, declaration));
+    let exported = exported(name, &quote!(export), &quote!(Processor));
     quote! {
-        // Each argument is something that the plugin asks for: that is how it asks.
-        #[allow(clippy::too_many_arguments)]
-        #function
+        #named
         #state_items
 
-        #[doc = #document]
-        #[allow(non_camel_case_types)]
-        #[derive(Debug)]
-        #visibility struct #name {}
-
         impl ::weir::Processor for #name {
-            type Config = #config;
             type State = #state;
-            fn declaration() -> ::weir::Declaration {
-                ::weir::Declaration {
-                    name: ::core::env!("CARGO_PKG_NAME"),
-                    version: ::core::env!("CARGO_PKG_VERSION"),
-                    #declaration
-                }
-            }
-            fn configure(text: &str) -> ::core::result::Result<Self::Config, ::std::vec::Vec<::weir::Problem>> {
-                #configure
-            }
+            #described
             #[allow(unused_variables)]
             fn process(config: &Self::Config, state: &mut Self::State, batch: ::weir::Batch) -> ::weir::Output {
                 #process
@@ -246,13 +229,54 @@ pub fn plugin(function: &ItemFn, parts: &Parts<'_>) -> TokenStream {
             #on_timers_item
         }
 
+        #exported
+    }
+}
+
+/// The function, and a type of its name that is the plugin.
+pub fn named(function: &ItemFn) -> TokenStream {
+    let (name, visibility) = (&function.sig.ident, &function.vis);
+    let document = format!("The plugin `{name}`, for `weir::test`.");
+    quote! {
+        // Each argument is something that the plugin asks for: that is how it asks.
+        #[allow(clippy::too_many_arguments)]
+        #function
+
+        #[doc = #document]
+        #[allow(non_camel_case_types)]
+        #[derive(Debug)]
+        #visibility struct #name {}
+    }
+}
+
+/// What every plugin made of a function says of itself, and how it reads its configuration.
+pub fn described(config: Option<&Type>, declaration: &TokenStream) -> TokenStream {
+    let (config, configure) = configuration(config);
+    quote! {
+        type Config = #config;
+        fn declaration() -> ::weir::Declaration {
+            ::weir::Declaration {
+                name: ::core::env!("CARGO_PKG_NAME"),
+                version: ::core::env!("CARGO_PKG_VERSION"),
+                #declaration
+            }
+        }
+        fn configure(text: &str) -> ::core::result::Result<Self::Config, ::std::vec::Vec<::weir::Problem>> {
+            #configure
+        }
+    }
+}
+
+/// The exports of the plugin `name`, by the macro `export`, where this is a component.
+pub fn exported(name: &Ident, export: &TokenStream, role: &TokenStream) -> TokenStream {
+    quote! {
         #[allow(unsafe_code)]
         const _: () = {
             #[cfg(target_arch = "wasm32")]
-            ::weir::export!(#name);
+            ::weir::#export!(#name);
             // Natively nothing calls a plugin but its tests.
             #[cfg(not(target_arch = "wasm32"))]
-            let _: fn() -> ::weir::Declaration = <#name as ::weir::Processor>::declaration;
+            let _: fn() -> ::weir::Declaration = <#name as ::weir::#role>::declaration;
         };
     }
 }
