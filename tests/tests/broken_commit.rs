@@ -8,10 +8,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use weir_core::ports::{
-    CommitError, Committed, Connector, CreateFault, Digest, Incoming, Outgoing, Position, Processor, ProcessorSupplier,
-    Replay, Transport, TransportError,
+    CommitError, Committed, Connector, CreateFault, Digest, Position, Processor, ProcessorSupplier, Transport,
+    TransportError, TransportLayer,
 };
-use weir_core::record::TopicPartition;
 use weir_core::task::TaskId;
 use weir_core::thread::{Clock, Driver, Observer, Report, StreamThread, ThreadConfig, WallTime};
 use weir_core::topology::{self, NodeName, Topology};
@@ -40,7 +39,11 @@ struct Tampered {
     commits: Commits,
 }
 
-impl Transport for Tampered {
+impl TransportLayer for Tampered {
+    fn inner(&mut self) -> &mut dyn Transport {
+        self.honest.as_mut()
+    }
+
     fn commit(&mut self, positions: &[Position]) -> Result<Committed, CommitError> {
         let is_kept = |position: &&Position| match self.commits {
             Commits::AllPositions => true,
@@ -49,54 +52,6 @@ impl Transport for Tampered {
         };
         let kept: Vec<Position> = positions.iter().filter(is_kept).cloned().collect();
         self.honest.commit(&kept)
-    }
-
-    fn poll(&mut self, wait: Duration) -> Result<Vec<Incoming>, TransportError> {
-        self.honest.poll(wait)
-    }
-
-    fn begin(&mut self) -> Result<(), TransportError> {
-        self.honest.begin()
-    }
-
-    fn produce(&mut self, outgoing: &Outgoing) -> Result<(), TransportError> {
-        self.honest.produce(outgoing)
-    }
-
-    fn abort(&mut self) -> Result<(), TransportError> {
-        self.honest.abort()
-    }
-
-    fn recover(&mut self) -> Result<Vec<Position>, TransportError> {
-        self.honest.recover()
-    }
-
-    fn seek(&mut self, to: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
-        self.honest.seek(to)
-    }
-
-    fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
-        self.honest.pause(partitions)
-    }
-
-    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
-        self.honest.resume(partitions)
-    }
-
-    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
-        self.honest.release(partitions)
-    }
-
-    fn replay(&mut self, from: &[Replay]) -> Result<(), TransportError> {
-        self.honest.replay(from)
-    }
-
-    fn stop_replay(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
-        self.honest.stop_replay(partitions)
-    }
-
-    fn purge(&mut self, before: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
-        self.honest.purge(before)
     }
 }
 

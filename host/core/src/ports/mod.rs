@@ -5,6 +5,7 @@
 mod aggregator;
 mod client;
 mod extractor;
+mod layer;
 mod processor;
 mod state_access;
 mod store;
@@ -13,6 +14,7 @@ mod transport;
 pub use aggregator::{Aggregator, Folded, Groups};
 pub use client::{Client, Connector, NewTopic, TopicFacts};
 pub use extractor::{Extracted, Extractor};
+pub use layer::TransportLayer;
 pub use processor::{Call, CreateFault, Digest, Output, Processor, ProcessorSupplier, Reject, Trap, TrapKind};
 pub use state_access::{AccessError, StateAccess, StateCell, StoreHandle};
 pub use store::{Changes, Checkpoint, Entries, KeyRange, Replayed, StateStore, StateSupplier, StoreError};

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use weir_core::ports::{CommitError, Committed, Incoming, Outgoing, Position, Replay, Transport, TransportError};
+use weir_core::ports::{Incoming, Transport, TransportError, TransportLayer};
 use weir_core::record::TopicPartition;
 
 /// A transport that counts what its thread does not say itself.
@@ -49,7 +49,11 @@ impl Meter {
     }
 }
 
-impl Transport for Meter {
+impl TransportLayer for Meter {
+    fn inner(&mut self) -> &mut dyn Transport {
+        self.inner.as_mut()
+    }
+
     fn poll(&mut self, wait: Duration) -> Result<Vec<Incoming>, TransportError> {
         let began = Instant::now();
         let incoming = self.inner.poll(wait);
@@ -62,53 +66,5 @@ impl Transport for Meter {
             }
         }
         incoming
-    }
-
-    fn begin(&mut self) -> Result<(), TransportError> {
-        self.inner.begin()
-    }
-
-    fn produce(&mut self, outgoing: &Outgoing) -> Result<(), TransportError> {
-        self.inner.produce(outgoing)
-    }
-
-    fn commit(&mut self, positions: &[Position]) -> Result<Committed, CommitError> {
-        self.inner.commit(positions)
-    }
-
-    fn abort(&mut self) -> Result<(), TransportError> {
-        self.inner.abort()
-    }
-
-    fn recover(&mut self) -> Result<Vec<Position>, TransportError> {
-        self.inner.recover()
-    }
-
-    fn seek(&mut self, to: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
-        self.inner.seek(to)
-    }
-
-    fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
-        self.inner.pause(partitions)
-    }
-
-    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
-        self.inner.resume(partitions)
-    }
-
-    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
-        self.inner.release(partitions)
-    }
-
-    fn replay(&mut self, from: &[Replay]) -> Result<(), TransportError> {
-        self.inner.replay(from)
-    }
-
-    fn stop_replay(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
-        self.inner.stop_replay(partitions)
-    }
-
-    fn purge(&mut self, before: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
-        self.inner.purge(before)
     }
 }

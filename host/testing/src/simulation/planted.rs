@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use weir_core::ports::{CommitError, Committed, Incoming, Outgoing, Position, Replay, Transport, TransportError};
+use weir_core::ports::{
+    CommitError, Committed, Incoming, Outgoing, Position, Transport, TransportError, TransportLayer,
+};
 use weir_core::record::{RecordBatch, TopicPartition};
 
 use crate::broker::BrokerConfig;
@@ -183,7 +185,11 @@ fn places(positions: &[Position]) -> Vec<String> {
     positions.iter().map(|at| format!("{}@{}", at.partition, at.offset)).collect()
 }
 
-impl Transport for Tap {
+impl TransportLayer for Tap {
+    fn inner(&mut self) -> &mut dyn Transport {
+        self.inner.as_mut()
+    }
+
     fn poll(&mut self, wait: Duration) -> Result<Vec<Incoming>, TransportError> {
         self.flush()?;
         let mut result = self.inner.poll(wait);
@@ -299,17 +305,5 @@ impl Transport for Tap {
         self.tell(|| format!("release {partitions:?}"));
         self.paused.retain(|partition| !partitions.contains(partition));
         self.inner.release(partitions)
-    }
-
-    fn replay(&mut self, from: &[Replay]) -> Result<(), TransportError> {
-        self.inner.replay(from)
-    }
-
-    fn stop_replay(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
-        self.inner.stop_replay(partitions)
-    }
-
-    fn purge(&mut self, before: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
-        self.inner.purge(before)
     }
 }

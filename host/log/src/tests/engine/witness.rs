@@ -3,11 +3,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
 
-use weir_core::ports::{
-    Client, CommitError, Committed, Incoming, Outgoing, Position, Replay, Transport, TransportError,
-};
+use weir_core::ports::{Client, CommitError, Committed, Position, Transport, TransportLayer};
 use weir_core::record::TopicPartition;
 use weir_testing::simulation::Violation;
 
@@ -63,58 +60,14 @@ impl Witness {
     }
 }
 
-impl Transport for Witness {
-    fn poll(&mut self, wait: Duration) -> Result<Vec<Incoming>, TransportError> {
-        self.inner.poll(wait)
-    }
-
-    fn begin(&mut self) -> Result<(), TransportError> {
-        self.inner.begin()
-    }
-
-    fn produce(&mut self, outgoing: &Outgoing) -> Result<(), TransportError> {
-        self.inner.produce(outgoing)
+impl TransportLayer for Witness {
+    fn inner(&mut self) -> &mut dyn Transport {
+        self.inner.as_mut()
     }
 
     fn commit(&mut self, positions: &[Position]) -> Result<Committed, CommitError> {
         let committed = self.inner.commit(positions)?;
         self.acknowledged.borrow_mut().committed(positions, &committed);
         Ok(committed)
-    }
-
-    fn abort(&mut self) -> Result<(), TransportError> {
-        self.inner.abort()
-    }
-
-    fn recover(&mut self) -> Result<Vec<Position>, TransportError> {
-        self.inner.recover()
-    }
-
-    fn seek(&mut self, to: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
-        self.inner.seek(to)
-    }
-
-    fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
-        self.inner.pause(partitions)
-    }
-
-    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
-        self.inner.resume(partitions)
-    }
-
-    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
-        self.inner.release(partitions)
-    }
-
-    fn replay(&mut self, from: &[Replay]) -> Result<(), TransportError> {
-        self.inner.replay(from)
-    }
-
-    fn stop_replay(&mut self, partitions: &[TopicPartition]) -> Result<(), TransportError> {
-        self.inner.stop_replay(partitions)
-    }
-
-    fn purge(&mut self, before: &[(TopicPartition, i64)]) -> Result<(), TransportError> {
-        self.inner.purge(before)
     }
 }
