@@ -19,6 +19,7 @@ mod replayed;
 mod restore;
 mod revoked;
 mod shutdown;
+mod starts;
 mod status;
 mod swap_record;
 mod tick;
@@ -103,7 +104,7 @@ pub struct StreamThread {
     deployed: BTreeMap<NodeIndex, (Digest, u64)>,
     /// Revoked, to be released once the transaction is settled.
     leaving: Vec<TopicPartition>,
-    /// Without a committed position after a recovery: committed as they are at the next event, before any row is taken.
+    /// Without a committed position: to be committed as they are before any row is taken.
     starts: Vec<TopicPartition>,
     stopping: bool,
     metrics: Vec<NodeMetrics>,
@@ -171,7 +172,7 @@ impl StreamThread {
             Event::Shutdown => shutdown::handle(self, now, &mut effects),
         }
         if !is_recovery {
-            recovered::commit_starts(self, now, &mut effects);
+            starts::commit(self, now, &mut effects);
         }
         effects
     }
