@@ -23,6 +23,10 @@ use weir_core::task::TaskId;
 use weir_core::thread::{Effect, Event, Report, ReportKind, Stores, StreamThread, ThreadConfig, WallTime};
 use weir_core::topology::NodeName;
 
+fn trap(message: &str) -> Trap {
+    Trap { kind: TrapKind::Panic, message: message.into(), backtrace: String::new(), row: None }
+}
+
 /// Maps a value by what it says: `trap` traps, `drop` is dropped, `reject` is rejected, `twice` comes out twice, `long` traps
 /// when it is not alone, `once` traps only on an instance that was called before; all else comes out stamped.
 struct Scripted {
@@ -33,12 +37,6 @@ struct Scripted {
 impl Processor for Scripted {
     fn process(&mut self, call: &Call<'_>) -> Result<Output, Trap> {
         let called = std::mem::replace(&mut self.called, true);
-        let trap = |message: &str| Trap {
-            kind: TrapKind::Panic,
-            message: message.into(),
-            backtrace: String::new(),
-            row: None,
-        };
         let (mut output, mut values) = (Output::default(), Column::default());
         for row in 0..call.rows.len() {
             let value = String::from_utf8_lossy(call.rows.values.get(row).unwrap_or(b"null")).into_owned();
@@ -69,12 +67,6 @@ impl Processor for Scripted {
 impl Extractor for Scripted {
     fn extract(&mut self, call: &Call<'_>) -> Result<Extracted, Trap> {
         let called = std::mem::replace(&mut self.called, true);
-        let trap = |message: &str| Trap {
-            kind: TrapKind::Panic,
-            message: message.into(),
-            backtrace: String::new(),
-            row: None,
-        };
         let later = if self.version.as_str().starts_with("plus") { 100 } else { 0 };
         let (mut extracted, mut times) = (Extracted::default(), Vec::new());
         for (row, &own) in call.rows.timestamps.iter().enumerate() {

@@ -65,7 +65,7 @@ impl Aggregator for AggregatorInstance {
             let merged = merged.map_err(|error| running.trap(&error, deadline))?;
             running.check_output(columns::column_bytes(&merged), deadline)?;
             let merged = columns::column("merged", merged).map_err(malformed)?;
-            cells("merged", merged.len(), left.len()).map_err(malformed)?;
+            columns::cells("merged", merged.len(), left.len()).map_err(malformed)?;
             Ok(merged)
         })
     }
@@ -74,7 +74,7 @@ impl Aggregator for AggregatorInstance {
 /// What `fold` returned as the core has it, or which part contradicts itself.
 fn checked(folded: aggregation::Folded, wanted: usize, rows: usize) -> Result<Folded, String> {
     let accumulators = columns::column("accumulators", folded.accumulators)?;
-    cells("accumulators", accumulators.len(), wanted)?;
+    columns::cells("accumulators", accumulators.len(), wanted)?;
     let mut before = None;
     for reject in &folded.rejects {
         if reject.row as usize >= rows {
@@ -86,10 +86,6 @@ fn checked(folded: aggregation::Folded, wanted: usize, rows: usize) -> Result<Fo
         before = Some(reject.row);
     }
     Ok(Folded { accumulators, rejects: columns::rejects(folded.rejects) })
-}
-
-fn cells(name: &str, found: usize, wanted: usize) -> Result<(), String> {
-    if found == wanted { Ok(()) } else { Err(format!("{name}: {found} cells, {wanted} are due")) }
 }
 
 fn no_rows() -> Rows {

@@ -55,6 +55,11 @@ pub(crate) fn owned(column: &Column) -> types::ColumnResult {
     }
 }
 
+/// Refuses a column `name` that has not as many cells as are due.
+pub(crate) fn cells(name: &str, found: usize, wanted: usize) -> Result<(), String> {
+    if found == wanted { Ok(()) } else { Err(format!("{name}: {found} cells, {wanted} are due")) }
+}
+
 /// The bytes of a column.
 pub(crate) fn column_bytes(column: &types::ColumnResult) -> usize {
     column.data.len() + column.ends.len() + column.validity.as_ref().map_or(0, Vec::len)

@@ -57,9 +57,7 @@ fn checked(extracted: extraction::Extracted, rows: usize) -> Result<Extracted, S
         return Err(format!("{name}: a source takes timestamps alone; return none"));
     }
     let timestamps = extracted.timestamps.map(|times| columns::numbers::<i64>("timestamps", &times)).transpose()?;
-    if let Some(cells) = timestamps.as_ref().map(Vec::len).filter(|&cells| cells != rows) {
-        return Err(format!("timestamps: {cells} cells, {rows} are due"));
-    }
+    columns::cells("timestamps", timestamps.as_ref().map_or(rows, Vec::len), rows)?;
     if let Some(reject) = extracted.rejects.iter().find(|reject| reject.row as usize >= rows) {
         return Err(format!("rejects: row {} of {rows}", reject.row));
     }

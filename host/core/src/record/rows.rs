@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Column, Headers, RecordBatch, TopicPartition};
@@ -208,6 +209,15 @@ impl Rows {
             windows: self.windows.as_ref().map(|windows| rows.iter().map(|&row| windows[row as usize]).collect()),
             origins: rows.iter().map(|&row| self.origins[row as usize]).collect(),
         }
+    }
+
+    /// The rows `range` of these.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        if range == (0..self.len()) {
+            return self.clone();
+        }
+        self.select(&range.map(|row| row as u32).collect::<Vec<_>>())
     }
 
     /// Rows of `parts` in the order given, each as part and row, copied together.

@@ -41,30 +41,25 @@ impl Step<'_> {
         let mut outputs = Ports::default();
         let mut done = 0;
         while done < rows.len() {
-            let rest: Vec<u32> = (done as u32..rows.len() as u32).collect();
-            let rest = if done == 0 { rows.clone() } else { rows.select(&rest) };
-            done += self.process_some(index, &rest, &mut outputs)?;
+            done += self.process_some(index, &rows.slice(done..rows.len()), &mut outputs)?;
         }
         Ok(outputs.finish())
     }
 
     /// Puts `rows` through the plugin up to where a timer that they set is due; says how many.
     pub(crate) fn process_some(&mut self, index: NodeIndex, rows: &Rows, outputs: &mut Ports) -> Result<usize, Poison> {
-        // Ranges of rows still to be called, the next one last. Bounded: a range is pushed only in parts or shortened,
-        // or once more whole for a fresh instance.
-        let mut pending = Vec::from([Range { start: 0, end: rows.len() }]);
+        let mut calls = Narrowing::of(rows.len());
         let mut end = rows.len();
-        let mut unexplained: Option<Trap> = None;
-        while let Some(range) = pending.pop() {
+        while let Some(range) = calls.pending.pop() {
             match self.call(index, rows, &range) {
                 Ok(Returned { given, output, taken, scheduled }) => {
                     if taken < range.len() {
-                        pending.push(range.start + taken..range.end);
+                        calls.pending.push(range.start + taken..range.end);
                     }
                     if let Some(before) = self.first_due_after(rows, range.start + taken, &scheduled) {
                         end = end.min(before);
-                        pending.iter_mut().for_each(|range| range.end = range.end.min(before));
-                        pending.retain(|range| !range.is_empty());
+                        calls.pending.iter_mut().for_each(|range| range.end = range.end.min(before));
+                        calls.pending.retain(|range| !range.is_empty());
                     }
                     self.take_in(index, &given, output, outputs)?;
                 }
@@ -72,20 +67,13 @@ impl Step<'_> {
                     // The instance has seen rows that it is to see again.
                     self.scope.instances.discard(index);
                     end = range.start + before;
-                    pending.clear();
-                    pending.push(range.start..end);
+                    calls.pending.clear();
+                    calls.pending.push(range.start..end);
                 }
                 Err(Failure::Trapped { trap, fresh }) => {
                     self.metrics(index).trap(trap.kind.as_str());
                     self.scope.instances.discard(index);
-                    if range.len() > 1 {
-                        narrow(&mut pending, &range, trap.row);
-                        unexplained = Some(trap);
-                    } else if !fresh {
-                        pending.push(range);
-                        unexplained = Some(trap);
-                    } else {
-                        unexplained = None;
+                    if let Some(trap) = calls.trapped(&range, trap, fresh) {
                         self.refuse(index, rows.origins[range.start], trap.into())?;
                     }
                 }
@@ -95,19 +83,14 @@ impl Step<'_> {
                 }
             }
         }
-        if let Some(trap) = unexplained {
-            let kind = ReportKind::Retried { reason: trap.kind.as_str().to_owned(), message: trap.message };
-            self.report(index, None, kind);
+        if let Some(trap) = calls.unexplained {
+            self.report(index, None, trap.retried());
         }
         Ok(end)
     }
 
     fn call(&mut self, index: NodeIndex, rows: &Rows, range: &Range<usize>) -> Result<Returned, Failure> {
-        let given = if *range == (0..rows.len()) {
-            rows.clone()
-        } else {
-            rows.select(&(range.start as u32..range.end as u32).collect::<Vec<_>>())
-        };
+        let given = rows.slice(range.clone());
         let access = self.access(index, &given);
         let (result, fresh) = self.invoke(index, &given, access.as_ref(), |plugin, call| plugin.process(call))?;
         let checked = result.and_then(|output| {
@@ -171,7 +154,7 @@ impl Step<'_> {
         work: impl FnOnce(&mut dyn Processor, &Call<'_>) -> Result<Output, Trap>,
     ) -> Result<(Result<Output, Trap>, bool), Failure> {
         let scope = &mut self.scope;
-        let borrowed = match scope.instances.borrow(index, scope.supplier) {
+        let borrowed = match scope.instances.borrow::<dyn Processor>(index, scope.supplier) {
             Some(Ok(borrowed)) => borrowed,
             Some(Err(fault)) => return Err(Failure::Stopped(Problem::not_started(fault.to_string()))),
             None => {
@@ -236,8 +219,39 @@ impl Step<'_> {
     }
 }
 
+/// The calls of a plugin with some rows, narrowed down where they trap until one row traps alone on a fresh instance.
+pub(super) struct Narrowing {
+    /// Ranges of rows still to be called, the next one last, so that they come in row order. Bounded: a range is pushed only
+    /// in parts or shortened, or once more whole for a fresh instance.
+    pub(super) pending: Vec<Range<usize>>,
+    /// A trap that no row is at fault for, so far.
+    pub(super) unexplained: Option<Trap>,
+}
+
+impl Narrowing {
+    pub(super) fn of(rows: usize) -> Self {
+        Self { pending: Vec::from([Range { start: 0, end: rows }]), unexplained: None }
+    }
+
+    /// The call of `range` trapped, on an instance that was never called before if `fresh`: it is to be called again, in parts
+    /// where it has several rows. The trap, if its one row is at fault.
+    pub(super) fn trapped(&mut self, range: &Range<usize>, trap: Trap, fresh: bool) -> Option<Trap> {
+        if range.len() == 1 && fresh {
+            self.unexplained = None;
+            return Some(trap);
+        }
+        if range.len() > 1 {
+            narrow(&mut self.pending, range, trap.row);
+        } else {
+            self.pending.push(range.clone());
+        }
+        self.unexplained = Some(trap);
+        None
+    }
+}
+
 /// Cuts a range that trapped: around the row that the guest named, else in halves.
-pub(super) fn narrow(pending: &mut Vec<Range<usize>>, range: &Range<usize>, named: Option<u32>) {
+fn narrow(pending: &mut Vec<Range<usize>>, range: &Range<usize>, named: Option<u32>) {
     let named = named.map(|row| range.start + row as usize).filter(|row| range.contains(row));
     let cuts = match named {
         Some(row) => [range.start, row, row + 1, range.end],
@@ -248,6 +262,13 @@ pub(super) fn narrow(pending: &mut Vec<Range<usize>>, range: &Range<usize>, name
     };
     let parts = cuts.windows(2).rev().map(|cut| cut[0]..cut[1]);
     pending.extend(parts.filter(|part| !part.is_empty()));
+}
+
+impl Trap {
+    /// What is told of a trap that did not come again.
+    pub(super) fn retried(self) -> ReportKind {
+        ReportKind::Retried { reason: self.kind.as_str().to_owned(), message: self.message }
+    }
 }
 
 impl From<Trap> for Problem {

@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::call::narrow;
+use super::call::Narrowing;
 use super::group::Untimed;
 use super::instances::Instances;
 use super::map::NO_TIME;
 use super::metrics::NodeMetrics;
 use super::step::{Poison, Problem, Step};
 use super::{Environment, Task};
-use crate::ports::{Call, Extracted, ProcessorSupplier, Trap, TrapKind};
+use crate::ports::{Call, Extracted, Extractor, ProcessorSupplier, Trap, TrapKind};
 use crate::record::Rows;
-use crate::thread::{Report, ReportKind};
+use crate::thread::Report;
 use crate::topology::{ErrorPolicy, NodeIndex};
 
 /// Why a row has no time.
@@ -56,7 +56,7 @@ impl Task {
                 node: node.name.clone(),
                 version: self.instances.version(index).cloned(),
                 at: None,
-                kind: ReportKind::Retried { reason: trap.kind.as_str().to_owned(), message: trap.message },
+                kind: trap.retried(),
             }));
         }
         reports
@@ -109,25 +109,15 @@ enum Failure {
 impl Search<'_> {
     /// The times, and a trap that did not come again.
     fn run(mut self, untimed: &Untimed) -> (Times, Option<Trap>) {
-        // Ranges of rows still to be asked for, the next one last, so that times are found in row order. Bounded: a range is
-        // pushed only in parts, or once more whole for a fresh instance.
-        let mut pending = Vec::from([Range { start: 0, end: untimed.rows.len() }]);
+        let mut calls = Narrowing::of(untimed.rows.len());
         let mut times = Times::default();
-        let mut unexplained = None;
-        while let Some(range) = pending.pop() {
+        while let Some(range) = calls.pending.pop() {
             match self.call(untimed, &range) {
                 Ok((given, extracted)) => times.add(&given, extracted),
                 Err(Failure::Trapped { trap, fresh }) => {
                     self.metrics.trap(trap.kind.as_str());
                     self.instances.discard(self.node);
-                    if range.len() > 1 {
-                        narrow(&mut pending, &range, trap.row);
-                        unexplained = Some(trap);
-                    } else if !fresh {
-                        pending.push(range);
-                        unexplained = Some(trap);
-                    } else {
-                        unexplained = None;
+                    if let Some(trap) = calls.trapped(&range, trap, fresh) {
                         times.lacks(NoTime::Row(trap.into()));
                     }
                 }
@@ -140,17 +130,12 @@ impl Search<'_> {
                 break;
             }
         }
-        (times, unexplained)
+        (times, calls.unexplained)
     }
 
     fn call(&mut self, untimed: &Untimed, range: &Range<usize>) -> Result<(Rows, Extracted), Failure> {
-        let rows = &untimed.rows;
-        let given = if *range == (0..rows.len()) {
-            rows.clone()
-        } else {
-            rows.select(&(range.start as u32..range.end as u32).collect::<Vec<_>>())
-        };
-        let borrowed = match self.instances.borrow_extractor(self.node, self.supplier) {
+        let given = untimed.rows.slice(range.clone());
+        let borrowed = match self.instances.borrow::<dyn Extractor>(self.node, self.supplier) {
             Some(Ok(borrowed)) => borrowed,
             Some(Err(fault)) => return Err(Failure::Stopped(Problem::not_started(fault.to_string()))),
             None => {

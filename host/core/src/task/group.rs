@@ -69,12 +69,11 @@ pub(crate) struct Offered {
 impl Offered {
     /// The first `rows` rows of these.
     pub(crate) fn prefix(&self, rows: usize) -> Self {
-        let chosen: Vec<u32> = (0..rows as u32).collect();
         let mut taken = self.taken.clone();
         taken.truncate(rows);
         let mut without_time = self.without_time.clone();
         without_time.retain(|row, _| (*row as usize) < rows);
-        Self { input: self.input, rows: self.rows.select(&chosen), taken, without_time }
+        Self { input: self.input, rows: self.rows.slice(0..rows), taken, without_time }
     }
 }
 
@@ -113,14 +112,9 @@ impl PartitionGroup {
         let index = self.inputs.iter().position(|input| input.chunks.front().is_some_and(is_untimed))?;
         let chunk = self.inputs[index].chunks.front()?;
         let range = chunk.next..chunk.offsets.len().min(chunk.next + rows_max);
-        let mut rows = chunk.rows.select(&(range.start as u32..range.end as u32).collect::<Vec<_>>());
+        let mut rows = chunk.rows.slice(range.clone());
         rows.origins = (0..range.len() as u32).collect();
-        let taken = Taken {
-            partitions: vec![self.inputs[index].partition.clone()],
-            partition: vec![0; range.len()],
-            stream_times: rows.timestamps.clone(),
-            offsets: chunk.offsets[range].to_vec(),
-        };
+        let taken = self.taken(index, &chunk.offsets[range], rows.timestamps.clone());
         Some(Untimed { input: index, rows, taken })
     }
 
@@ -163,12 +157,7 @@ impl PartitionGroup {
     }
 
     fn offered(&self, input: usize, chunk: &Chunk, range: Range<usize>) -> Offered {
-        let mut rows = if range == (0..chunk.offsets.len()) {
-            chunk.rows.clone()
-        } else {
-            let chosen: Vec<u32> = (range.start as u32..range.end as u32).collect();
-            chunk.rows.select(&chosen)
-        };
+        let mut rows = chunk.rows.slice(range.clone());
         rows.origins = (0..range.len() as u32).collect();
         let mut highest = self.stream_time.unwrap_or(i64::MIN);
         let stream_times = rows.timestamps.iter().map(|&timestamp| {
@@ -177,13 +166,17 @@ impl PartitionGroup {
         });
         let missing = chunk.timing.iter().flat_map(|timing| timing.missing.range(range.clone()));
         let without_time = missing.map(|(row, why)| ((row - range.start) as u32, why.clone())).collect();
-        let taken = Taken {
-            partitions: vec![self.inputs[input].partition.clone()],
-            partition: vec![0; range.len()],
-            stream_times: stream_times.collect(),
-            offsets: chunk.offsets[range].to_vec(),
-        };
+        let taken = self.taken(input, &chunk.offsets[range], stream_times.collect());
         Offered { input, rows, taken, without_time }
+    }
+
+    fn taken(&self, input: usize, offsets: &[i64], stream_times: Vec<i64>) -> Taken {
+        Taken {
+            partitions: vec![self.inputs[input].partition.clone()],
+            partition: vec![0; offsets.len()],
+            stream_times,
+            offsets: offsets.to_vec(),
+        }
     }
 
     /// Takes the first `rows` rows of what was offered last.

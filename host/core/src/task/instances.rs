@@ -32,10 +32,34 @@ pub(crate) enum Role {
     Extractor,
 }
 
-enum Instance {
+pub(crate) enum Instance {
     Processor(Box<dyn Processor>),
     Aggregator(Box<dyn Aggregator>),
     Extractor(Box<dyn Extractor>),
+}
+
+/// A kind of plugin.
+pub(crate) trait Kind {
+    /// The plugin, if it is of that kind.
+    fn of(instance: &mut Instance) -> Option<&mut Self>;
+}
+
+impl Kind for dyn Processor {
+    fn of(instance: &mut Instance) -> Option<&mut Self> {
+        if let Instance::Processor(plugin) = instance { Some(plugin.as_mut()) } else { None }
+    }
+}
+
+impl Kind for dyn Aggregator {
+    fn of(instance: &mut Instance) -> Option<&mut Self> {
+        if let Instance::Aggregator(plugin) = instance { Some(plugin.as_mut()) } else { None }
+    }
+}
+
+impl Kind for dyn Extractor {
+    fn of(instance: &mut Instance) -> Option<&mut Self> {
+        if let Instance::Extractor(plugin) = instance { Some(plugin.as_mut()) } else { None }
+    }
 }
 
 /// An instance, and whether it was never called before.
@@ -109,41 +133,14 @@ impl Instances {
         Ok(before)
     }
 
-    /// The processor at `node`, made where there is none; none: no version was ever deployed there.
-    pub(crate) fn borrow(
+    /// The plugin at `node`, made where there is none; none: no version was ever deployed there, or it is none of that kind.
+    pub(crate) fn borrow<P: Kind + ?Sized>(
         &mut self,
         node: NodeIndex,
         supplier: &mut dyn ProcessorSupplier,
-    ) -> Option<Result<Borrowed<'_, dyn Processor>, CreateFault>> {
+    ) -> Option<Result<Borrowed<'_, P>, CreateFault>> {
         match self.ready(node, supplier)? {
-            Ok((Instance::Processor(plugin), fresh)) => Some(Ok(Borrowed { plugin: plugin.as_mut(), fresh })),
-            Ok(_) => None,
-            Err(fault) => Some(Err(fault)),
-        }
-    }
-
-    /// The same for the aggregator at `node`.
-    pub(crate) fn borrow_aggregator(
-        &mut self,
-        node: NodeIndex,
-        supplier: &mut dyn ProcessorSupplier,
-    ) -> Option<Result<Borrowed<'_, dyn Aggregator>, CreateFault>> {
-        match self.ready(node, supplier)? {
-            Ok((Instance::Aggregator(plugin), fresh)) => Some(Ok(Borrowed { plugin: plugin.as_mut(), fresh })),
-            Ok(_) => None,
-            Err(fault) => Some(Err(fault)),
-        }
-    }
-
-    /// The same for the extractor at `node`.
-    pub(crate) fn borrow_extractor(
-        &mut self,
-        node: NodeIndex,
-        supplier: &mut dyn ProcessorSupplier,
-    ) -> Option<Result<Borrowed<'_, dyn Extractor>, CreateFault>> {
-        match self.ready(node, supplier)? {
-            Ok((Instance::Extractor(plugin), fresh)) => Some(Ok(Borrowed { plugin: plugin.as_mut(), fresh })),
-            Ok(_) => None,
+            Ok((instance, fresh)) => P::of(instance).map(|plugin| Ok(Borrowed { plugin, fresh })),
             Err(fault) => Some(Err(fault)),
         }
     }

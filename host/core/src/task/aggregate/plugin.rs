@@ -52,7 +52,7 @@ impl<'s> PluginFold<'s> {
     }
 
     fn try_call<T>(&mut self, work: impl Fn(&mut dyn Aggregator) -> Result<T, Trap>) -> Result<T, (Failure, bool)> {
-        match self.instances.borrow_aggregator(self.node, self.supplier) {
+        match self.instances.borrow::<dyn Aggregator>(self.node, self.supplier) {
             Some(Ok(borrowed)) => {
                 let fresh = borrowed.fresh;
                 work(borrowed.plugin).map_err(|trap| (Failure::Trapped(trap), fresh))
