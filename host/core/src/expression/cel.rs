@@ -20,7 +20,7 @@ pub(super) use self::check::FUNCTIONS;
 use self::shape::Shape;
 use super::fast::{Comparison, Literal, Operator, Test};
 use super::plain::{Part, Plain};
-use super::{CompileError, Datum, Expression, ExpressionError, Mapping, Reduction, Scope};
+use super::{CompileError, Datum, Expression, ExpressionError, Joiner, Mapping, Reduction, Scope};
 use crate::record::Rows;
 use crate::topology::Format;
 
@@ -49,6 +49,8 @@ struct Reads {
     headers: bool,
     window: bool,
     aggregate: bool,
+    left: bool,
+    right: bool,
 }
 
 impl Cel {
@@ -97,10 +99,10 @@ impl Cel {
         ExpressionError { code: "weir.expression", message: format!("`{}`: {message}", self.source) }
     }
 
-    /// The variables that are read.
+    /// The variables that are read. `beside`: what stands beside the row, `aggregate` or `right`.
     fn context(
         &self,
-        aggregate: Option<&[u8]>,
+        beside: Option<&[u8]>,
         rows: &Rows,
         row: usize,
     ) -> Result<Context<'static, 'static>, ExpressionError> {
@@ -122,7 +124,13 @@ impl Cel {
             context.add_variable_as_val("window", values::window(rows.windows.as_ref().map(|windows| windows[row])));
         }
         if let (true, Some(format)) = (self.reads.aggregate, self.scope.aggregate) {
-            context.add_variable_as_val("aggregate", self.decode("aggregate", aggregate, format)?);
+            context.add_variable_as_val("aggregate", self.decode("aggregate", beside, format)?);
+        }
+        if self.reads.left {
+            context.add_variable_as_val("left", self.decode("left value", rows.values.get(row), self.scope.value)?);
+        }
+        if let (true, Some(format)) = (self.reads.right, self.scope.right) {
+            context.add_variable_as_val("right", self.decode("right value", beside, format)?);
         }
         Ok(context)
     }
@@ -166,8 +174,8 @@ impl Maker {
         plain(&self.shape, self.cel.scope)
     }
 
-    fn make(&self, aggregate: Option<&[u8]>, rows: &Rows, row: usize) -> Result<Datum, ExpressionError> {
-        let context = self.cel.context(aggregate, rows, row)?;
+    fn make(&self, beside: Option<&[u8]>, rows: &Rows, row: usize) -> Result<Datum, ExpressionError> {
+        let context = self.cel.context(beside, rows, row)?;
         self.shape.datum(&context).map_err(|error| match error {
             shape::Failure::Execution(error) => self.cel.failed(&error),
             shape::Failure::NoValue(what) => {
@@ -195,6 +203,16 @@ impl Reduction for Maker {
 
     fn reduce(&self, aggregate: &[u8], rows: &Rows, row: usize) -> Result<Datum, ExpressionError> {
         self.make(Some(aggregate), rows, row)
+    }
+}
+
+impl Joiner for Maker {
+    fn source(&self) -> &str {
+        &self.cel.source
+    }
+
+    fn join(&self, rows: &Rows, row: usize, right: Option<&[u8]>) -> Result<Datum, ExpressionError> {
+        self.make(right, rows, row)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Expressions of the topology file, behind traits of ours: the language is CEL, the crate behind it may change.
 //!
 //! Variables are `key`, `value`, `timestamp` (milliseconds since 1970 UTC) and `headers`; after a windowed aggregate
-//! `window.start` and `window.end`, likewise in milliseconds; in a `reduce` `aggregate`, what there is so far.
+//! `window.start` and `window.end`, likewise in milliseconds; in a `reduce` `aggregate`, what there is so far; in a join
+//! `left`, which is `value`, and `right`.
 //! - Format `json`: numbers are int where they are whole and fit, else double, and compare across types (`10 == 10.0`).
 //!   Of a field given twice the last counts. Format `string` is a string, `bytes` is bytes. A null key or value is `null`.
 //! - `headers.NAME` is a string where it is UTF-8, else bytes; of a header given twice the last counts.
@@ -69,6 +70,18 @@ pub trait Reduction: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`ExpressionError`]: the row's business, its node's policy decides.
     fn reduce(&self, aggregate: &[u8], rows: &Rows, row: usize) -> Result<Datum, ExpressionError>;
+}
+
+/// A compiled expression over `left`, the value of a row, and `right`, what it is joined with.
+pub trait Joiner: fmt::Debug + Send + Sync {
+    /// The text as the file has it.
+    fn source(&self) -> &str;
+
+    /// The joined value; `right` has the format that it was compiled for, `None` is null.
+    ///
+    /// # Errors
+    /// [`ExpressionError`]: the row's business, its node's policy decides.
+    fn join(&self, rows: &Rows, row: usize, right: Option<&[u8]>) -> Result<Datum, ExpressionError>;
 }
 
 /// What an expression yields.
@@ -152,6 +165,8 @@ pub(crate) struct Scope {
     pub windowed: bool,
     /// What the aggregate is; none: there is no such variable.
     pub aggregate: Option<Format>,
+    /// What the other side of a join is; none: there is no join.
+    pub right: Option<Format>,
 }
 
 /// A predicate over rows whose keys and values have these formats; `windowed`: they have windows.
@@ -160,7 +175,7 @@ pub(crate) struct Scope {
 /// [`CompileError`]: not the language, a variable or function that does not exist, fields of what has none.
 pub fn compile(source: &str, key: Format, value: Format, windowed: bool) -> Result<Arc<dyn Expression>, CompileError> {
     check_size(source)?;
-    let general = cel::Cel::predicate(source, Scope { key, value, windowed, aggregate: None })?;
+    let general = cel::Cel::predicate(source, Scope { key, value, windowed, aggregate: None, right: None })?;
     Ok(match general.test() {
         Some(test) => Arc::new(fast::Fast::new(test, general)),
         None => Arc::new(general),
@@ -178,7 +193,7 @@ pub fn compile_mapping(
     windowed: bool,
 ) -> Result<Arc<dyn Mapping>, CompileError> {
     check_size(source)?;
-    let general = cel::Maker::compile(source, Scope { key, value, windowed, aggregate: None })?;
+    let general = cel::Maker::compile(source, Scope { key, value, windowed, aggregate: None, right: None })?;
     Ok(match general.plain() {
         Some(plain) => Arc::new(plain::PlainMapping::new(plain, general)),
         None => Arc::new(general),
@@ -197,7 +212,24 @@ pub fn compile_reduction(
     windowed: bool,
 ) -> Result<Arc<dyn Reduction>, CompileError> {
     check_size(source)?;
-    Ok(Arc::new(cel::Maker::compile(source, Scope { key, value, windowed, aggregate: Some(aggregate) })?))
+    let scope = Scope { key, value, windowed, aggregate: Some(aggregate), right: None };
+    Ok(Arc::new(cel::Maker::compile(source, scope)?))
+}
+
+/// What makes a value of such rows and what they are joined with, of format `right`.
+///
+/// # Errors
+/// [`CompileError`], as for [`compile`].
+pub fn compile_joiner(
+    source: &str,
+    key: Format,
+    value: Format,
+    right: Format,
+    windowed: bool,
+) -> Result<Arc<dyn Joiner>, CompileError> {
+    check_size(source)?;
+    let scope = Scope { key, value, windowed, aggregate: None, right: Some(right) };
+    Ok(Arc::new(cel::Maker::compile(source, scope)?))
 }
 
 fn check_size(source: &str) -> Result<(), CompileError> {

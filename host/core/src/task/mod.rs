@@ -16,6 +16,7 @@ mod sink;
 mod stateful;
 mod step;
 mod suppress;
+mod table;
 mod timers;
 
 use std::cell::RefCell;

@@ -127,6 +127,14 @@ impl<'a> Step<'a> {
                 let released = self.suppress(index, suppress, &rows)?;
                 self.pass(index, vec![(0, released)])
             }
+            NodeKind::ToTable(store) => {
+                let changes = self.to_table(index, *store, &rows)?;
+                self.pass(index, vec![(0, changes)])
+            }
+            NodeKind::Join(join) => {
+                let joined = self.join(index, join, &rows)?;
+                self.pass(index, vec![(0, joined)])
+            }
             NodeKind::Process(plugin) => {
                 let outputs = match plugin.timers {
                     None => self.process(index, &rows)?,

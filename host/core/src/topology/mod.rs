@@ -55,8 +55,8 @@ pub use model::{
     SubTopology, Topic, TopicIndex, Topology,
 };
 pub use state::{
-    Aggregate, Builtin, Emit, Function, Map, PORT_LATE, PORT_RESULTS, Store, StoreIndex, StoreKind, Suppress,
-    SuppressUntil, WhenFull, Window, WindowKind,
+    Aggregate, Builtin, Emit, Function, Join, JoinHow, Joined, Map, PORT_LATE, PORT_RESULTS, Store, StoreIndex,
+    StoreKind, Suppress, SuppressUntil, WhenFull, Window, WindowKind,
 };
 
 /// The topology in `text`, which is shown as `file_name` where something is wrong.

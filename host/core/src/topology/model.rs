@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Span;
-use super::state::{Aggregate, Function, Map, Store, StoreIndex, Suppress};
+use super::state::{Aggregate, Function, Join, Map, Store, StoreIndex, Suppress};
 use crate::expression::{Expression, Mapping};
 use crate::record::TopicName;
 
@@ -97,6 +97,16 @@ pub enum Format {
     Json,
 }
 
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bytes => "bytes",
+            Self::String => "string",
+            Self::Json => "json",
+        })
+    }
+}
+
 /// A node.
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -144,6 +154,10 @@ pub enum NodeKind {
     Aggregate(Box<Aggregate>),
     /// Holds rows back.
     Suppress(Suppress),
+    /// Keeps the last value of each key: rows are changes of a table from here on. A null value deletes.
+    ToTable(StoreIndex),
+    /// Joins rows with what tables have for them.
+    Join(Box<Join>),
     /// Writes rows to a topic.
     Sink(TopicIndex),
 }

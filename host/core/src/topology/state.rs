@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Format, PluginRef, Span, TopicIndex};
-use crate::expression::{Mapping, Reduction};
+use crate::expression::{Joiner, Mapping, Reduction};
 
 /// Index of a store in [`Topology::stores`](super::Topology).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,6 +100,46 @@ pub struct Aggregate {
     pub emit: Emit,
     /// What results are written as; a reduction's `aggregate` has it too.
     pub value_format: Format,
+}
+
+/// Rows of a stream, each joined with the row that a table has for its key at that moment.
+#[derive(Clone, Debug)]
+pub struct Join {
+    /// Where the table is kept.
+    pub table: StoreIndex,
+    /// What becomes of a row that finds nothing.
+    pub how: JoinHow,
+    /// What is made of both.
+    pub value: Joined,
+}
+
+/// Which rows leave a [`Join`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JoinHow {
+    /// Those that have found a row.
+    #[default]
+    Inner,
+    /// All of the left side: one that has found nothing is joined with null.
+    Left,
+}
+
+/// The value of a joined row.
+#[derive(Clone, Debug)]
+pub enum Joined {
+    /// What an expression makes of `left` and `right`.
+    Expression {
+        /// The expression.
+        joiner: Arc<dyn Joiner>,
+        /// What the value is written as.
+        format: Format,
+    },
+    /// A JSON object of both, `{"left": …, "right": …}`: JSON as it is, texts as strings.
+    Both {
+        /// What the left value is.
+        left: Format,
+        /// What the right value is.
+        right: Format,
+    },
 }
 
 /// Output of an aggregate that carries its results.

@@ -269,7 +269,11 @@ impl Builder<'_> {
             NodeKind::Source(_) | NodeKind::Filter(_) => 1,
             NodeKind::Branch(cases) => cases.len() as u32,
             NodeKind::Process(_) => PORTS,
-            NodeKind::Map(_) | NodeKind::Aggregate(_) | NodeKind::Suppress(_) => 1,
+            NodeKind::Map(_)
+            | NodeKind::Aggregate(_)
+            | NodeKind::Suppress(_)
+            | NodeKind::ToTable(_)
+            | NodeKind::Join(_) => 1,
             NodeKind::Sink(_) => 0,
         };
         (0..ports).map(|port| Input { node, port, port_name: None, span: Span::default() }).collect()

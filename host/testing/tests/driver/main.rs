@@ -1,6 +1,7 @@
 //! The engine's state, time and windows under the test driver: batches, restarts and aborts that no result may show.
 #![allow(missing_docs, reason = "tests are named as sentences")]
 
+mod joins;
 mod ledger;
 mod plain;
 mod topologies;

@@ -195,6 +195,8 @@ impl<'a> Checker<'a> {
             "headers" => self.reads.headers = true,
             "window" if self.scope.windowed => self.reads.window = true,
             "aggregate" if self.scope.aggregate.is_some() => self.reads.aggregate = true,
+            "left" if self.scope.right.is_some() => self.reads.left = true,
+            "right" if self.scope.right.is_some() => self.reads.right = true,
             _ if local || TYPES.contains(&name) => {}
             "window" if !local => {
                 let help = "`window.start` and `window.end` are there after an aggregate with `window:`";
@@ -208,6 +210,7 @@ impl<'a> Checker<'a> {
                 let mut known = VARIABLES.to_vec();
                 known.extend(self.scope.windowed.then_some("window"));
                 known.extend(self.scope.aggregate.map(|_| "aggregate"));
+                known.extend(self.scope.right.iter().flat_map(|_| ["left", "right"]));
                 let guess = did_you_mean(name, known.iter().chain(&self.locals).copied());
                 let help = guess.unwrap_or_else(|| {
                     format!("a field of the value is `value.{name}`; there are {}", known.join(", "))
@@ -286,12 +289,15 @@ impl<'a> Checker<'a> {
             "key" if !self.locals.contains(&"key") => self.scope.key,
             "value" if !self.locals.contains(&"value") => self.scope.value,
             "aggregate" if !self.locals.contains(&"aggregate") => self.scope.aggregate.unwrap_or(Format::Json),
+            "left" if !self.locals.contains(&"left") && self.scope.right.is_some() => self.scope.value,
+            "right" if !self.locals.contains(&"right") => self.scope.right.unwrap_or(Format::Json),
             "timestamp" => Format::Bytes,
             _ => return Ok(()),
         };
         let help = match name.as_str() {
             "timestamp" => "it is a number: milliseconds since 1970".to_owned(),
             "aggregate" => "it has the format of the values".to_owned(),
+            "left" | "right" => "write `value: json` where the topic is declared".to_owned(),
             _ => format!("write `{name}: json` where the topic is declared"),
         };
         match format {

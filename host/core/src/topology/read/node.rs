@@ -3,11 +3,15 @@
 use super::super::yaml::{Kind, Name, Yaml};
 use super::super::{ErrorPolicy, Format};
 use super::aggregate::{RawAggregate, RawSuppress};
+use super::join::{OF_JOINS, RawJoin};
 use super::reader::{Reader, field, unique};
 
 /// What a node can be.
-const KINDS: [&str; 10] =
-    ["source", "filter", "map", "key-by", "process", "branch", "repartition", "aggregate", "suppress", "sink"];
+#[rustfmt::skip]
+const KINDS: [&str; 13] = [
+    "source", "table", "filter", "map", "key-by", "process", "branch", "repartition", "aggregate", "suppress", "to-table",
+    "join", "sink",
+];
 
 /// Fields of an aggregate beside `aggregate` itself; `repartition` is a node's kind too.
 const OF_AGGREGATES: [&str; 3] = ["window", "store", "emit"];
@@ -16,7 +20,7 @@ const OF_AGGREGATES: [&str; 3] = ["window", "store", "emit"];
 const OF_WINDOWS: [&str; 6] = ["grace", "tumbling", "hopping", "sliding", "session", "advance"];
 
 /// Known words, so that they are not taken for slips.
-const LATER_KINDS: [&str; 5] = ["flat-map", "global-table", "join", "merge", "table"];
+const LATER_KINDS: [&str; 3] = ["flat-map", "global-table", "merge"];
 
 /// A node as the file declares it.
 #[derive(Debug)]
@@ -33,6 +37,15 @@ pub(crate) enum RawKind {
         topics: Vec<Name>,
         timestamp: Option<RawTime>,
     },
+    /// Written out as a source and [`RawKind::ToTable`] before anything is made of it.
+    Table {
+        topic: Name,
+        timestamp: Option<RawTime>,
+        store: Option<Name>,
+    },
+    /// None: its store has its own name.
+    ToTable(Option<Name>),
+    Join(RawJoin),
     Filter(Name),
     Map(RawMap),
     Process(RawProcess),
@@ -114,11 +127,11 @@ impl Reader<'_> {
         node.from = from.and_then(|(_, value)| self.from(value));
         let Some((kind, value)) = self.which(name, fields, &what) else { return node };
         match (from, kind.text.as_str()) {
-            (Some((key, _)), "source") => {
+            (Some((key, _)), other @ ("source" | "table")) => {
                 let help = "remove `from`, or take the topics into a node of their own";
-                self.diagnostics.error(key.span, format!("{what} is a source: it reads topics and no node"), help);
+                self.diagnostics.error(key.span, format!("{what} is a {other}: it reads topics and no node"), help);
             }
-            (None, other) if other != "source" => {
+            (None, other) if !["source", "table"].contains(&other) => {
                 self.diagnostics.error(name.span, format!("{what} reads from nothing"), "add `from: NODE`");
             }
             _ => {}
@@ -129,10 +142,17 @@ impl Reader<'_> {
 
     fn check_fields(&mut self, fields: &[(Name, Yaml)], what: &str) {
         let aggregates = field(fields, "aggregate").is_some();
+        let is_table = field(fields, "table").is_some();
         let mut known = KINDS.to_vec();
         known.extend(["from", "on-error"]);
         if aggregates {
             known.extend(OF_AGGREGATES);
+        }
+        if field(fields, "join").is_some() {
+            known.extend(OF_JOINS);
+        }
+        if is_table {
+            known.push("store");
         }
         let mut elsewhere = Vec::new();
         for (key, _) in fields {
@@ -141,7 +161,7 @@ impl Reader<'_> {
                 let first = if ["grace", "advance"].contains(&text) { "hopping: 10s, " } else { "" };
                 let help = format!("write `window: {{ {first}{text}: … }}` beside `aggregate`");
                 (format!("`{text}` stands in a `window` alone"), help)
-            } else if OF_AGGREGATES.contains(&text) && !aggregates {
+            } else if OF_AGGREGATES.contains(&text) && !aggregates && !(is_table && text == "store") {
                 let help = "add `aggregate: count` or another function, or remove it".to_owned();
                 (format!("`{text}` is for aggregates, and {what} is none"), help)
             } else {
@@ -190,6 +210,9 @@ impl Reader<'_> {
     fn kind(&mut self, kind: &Name, value: &Yaml, fields: &[(Name, Yaml)]) -> Option<RawKind> {
         match kind.text.as_str() {
             "source" => Some(self.source(value)),
+            "table" => self.table(value, fields),
+            "to-table" => Some(RawKind::ToTable(Some(self.word(value, "`to-table`", "the name of a store")?))),
+            "join" => self.join(value, fields),
             "filter" => {
                 Some(RawKind::Filter(self.word(value, "`filter`", "an expression such as `value.price > 10`")?))
             }
@@ -233,7 +256,7 @@ impl Reader<'_> {
         RawKind::Source { topics: names.collect(), timestamp }
     }
 
-    fn timestamp(&mut self, key: &Name, value: &Yaml) -> Option<RawTime> {
+    pub(super) fn timestamp(&mut self, key: &Name, value: &Yaml) -> Option<RawTime> {
         let Kind::Map(fields) = &value.kind else {
             let wanted = "an expression such as `value.time`, in milliseconds since 1970, or `{ plugin: NAME }`";
             return self.word(value, "`timestamp`", wanted).map(RawTime::Expression);

@@ -27,8 +27,14 @@ pub(super) fn expand(nodes: Vec<RawNode>, diagnostics: &mut Diagnostics) -> Vec<
                 }
                 None => (node.name.clone(), None),
             },
+            RawKind::Table { .. } => (hidden(&node.name, "source"), None),
             _ => (node.name.clone(), None),
         };
+        if let RawKind::Table { topic, timestamp, store } = node.kind {
+            let kind = RawKind::Source { topics: vec![topic], timestamp };
+            expanded.push(RawNode { name: write.clone(), from: None, kind, on_error: node.on_error });
+            (node.from, node.kind) = (Some(write.clone()), RawKind::ToTable(store));
+        }
         if let Some((read, repartition)) = read {
             let of = node.name.clone();
             let kind = RawKind::RepartitionWrite { of, repartition: repartition.clone() };
@@ -43,7 +49,7 @@ pub(super) fn expand(nodes: Vec<RawNode>, diagnostics: &mut Diagnostics) -> Vec<
     }
     for name in own {
         if expanded.iter().filter(|node| node.name.text == name.text).count() > 1 {
-            let message = format!("a repartition needs the name `{}` for a node of its own", name.text);
+            let message = format!("a node here needs the name `{}` for a part of its own", name.text);
             diagnostics.error(name.span, message, format!("rename node `{}`", name.text));
         }
     }
@@ -80,7 +86,7 @@ fn changes_key<'a>(node: &RawNode, nodes: &'a [RawNode]) -> Option<&'a RawNode> 
             RawKind::Map(map) if map.key.is_some() => return Some(before),
             RawKind::Process(process) if !process.keeps_key => return Some(before),
             // Its rows came to their partitions, or that is its own mistake.
-            RawKind::Aggregate(_) | RawKind::Repartition(_) => return None,
+            RawKind::Aggregate(_) | RawKind::Repartition(_) | RawKind::Table { .. } => return None,
             _ => from = before.from.as_ref(),
         }
     }

@@ -13,7 +13,11 @@ impl<'a> Resolver<'a> {
         if matches!(node.kind, RawKind::Source { .. } | RawKind::Repartition(_)) {
             return None;
         }
-        let from = node.from.as_ref()?;
+        self.reads(node, node.from.as_ref()?)
+    }
+
+    /// What `from` names, for `node`.
+    pub(super) fn reads(&mut self, node: &'a RawNode, from: &'a Name) -> Option<Input> {
         let (name, port) = match from.text.split_once('.') {
             Some((name, port)) => (name, Some(port)),
             None => (from.text.as_str(), None),
@@ -89,35 +93,56 @@ impl<'a> Resolver<'a> {
         self.diagnostics.error(from.span, message, help);
     }
 
-    /// What node `index` reads, be it by way of a topic.
-    fn upstream(&self, index: usize) -> Option<usize> {
-        match self.raw[index].kind {
+    /// What node `index` reads, be it by way of a topic, and the table that it is joined with.
+    fn upstreams(&self, index: usize) -> impl Iterator<Item = usize> + use<> {
+        let left = match self.raw[index].kind {
             RawKind::Repartition(_) => index.checked_sub(1), // what writes its topic stands before it
             _ => self.inputs[index].as_ref().map(|input| input.node.0),
-        }
+        };
+        left.into_iter().chain(self.rights[index])
     }
 
     /// Nodes so that each comes after what it reads. Nodes of a cycle, and behind one, are left out.
     pub(super) fn order(&mut self) -> Vec<usize> {
-        const UNSEEN: usize = usize::MAX;
+        #[derive(Clone, Copy, PartialEq)]
+        enum Seen {
+            No,
+            OnTheWay,
+            Placed,
+            LeftOut,
+        }
         let mut order = Vec::new();
-        // The walk in which a node was first met: a node has one input, so to meet it again in the same walk is a cycle.
-        let mut met = vec![UNSEEN; self.inputs.len()];
-        let mut placed = vec![false; self.inputs.len()];
-        for start in 0..self.inputs.len() {
-            let mut way = Vec::new();
-            let mut next = Some(start);
-            while let Some(node) = next.filter(|&node| met[node] == UNSEEN) {
-                met[node] = start;
-                way.push(node);
-                next = self.upstream(node);
+        let mut seen = vec![Seen::No; self.raw.len()];
+        for start in 0..self.raw.len() {
+            if seen[start] != Seen::No {
+                continue;
             }
-            match next {
-                Some(node) if met[node] == start => self.cycle(&way, node),
-                Some(node) if !placed[node] => {}
-                _ => {
-                    way.iter().for_each(|&node| placed[node] = true);
-                    order.extend(way.into_iter().rev());
+            seen[start] = Seen::OnTheWay;
+            // Against the way of the rows: each node with what of its upstreams is still to be seen.
+            let mut way = vec![(start, self.upstreams(start).collect::<Vec<_>>(), true)];
+            while let Some((node, rest, sound)) = way.last_mut() {
+                let Some(next) = rest.pop() else {
+                    let (node, sound) = (*node, *sound);
+                    seen[node] = if sound { Seen::Placed } else { Seen::LeftOut };
+                    order.extend(sound.then_some(node));
+                    way.pop();
+                    if let Some((_, _, below)) = way.last_mut() {
+                        *below &= sound;
+                    }
+                    continue;
+                };
+                match seen[next] {
+                    Seen::Placed => {}
+                    Seen::LeftOut => *sound = false,
+                    Seen::OnTheWay => {
+                        *sound = false;
+                        let nodes: Vec<usize> = way.iter().map(|(node, ..)| *node).collect();
+                        self.cycle(&nodes, next);
+                    }
+                    Seen::No => {
+                        seen[next] = Seen::OnTheWay;
+                        way.push((next, self.upstreams(next).collect(), true));
+                    }
                 }
             }
         }
@@ -133,8 +158,10 @@ impl<'a> Resolver<'a> {
             names.dedup(); // both halves of a repartition
         }
         let shown: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        let span =
-            self.upstream(first).and(self.inputs[first].as_ref().or(self.inputs[first.saturating_sub(1)].as_ref()));
+        let span = self
+            .upstreams(first)
+            .next()
+            .and(self.inputs[first].as_ref().or(self.inputs[first.saturating_sub(1)].as_ref()));
         let span = span.map_or(self.raw[first].name.span, |input| input.span);
         let message = format!("these nodes read from one another in a cycle: {}", shown.join(" -> "));
         self.diagnostics.error(

@@ -7,6 +7,7 @@ mod aggregate;
 mod connect;
 mod expand;
 mod inputs;
+mod joins;
 mod nodes;
 mod stores;
 mod warnings;
@@ -35,9 +36,11 @@ pub(super) fn resolve(mut file: File, text: &str, diagnostics: &mut Diagnostics)
         used: vec![false; file.topics.len()],
         written: BTreeMap::new(),
         inputs: Vec::new(),
+        rights: Vec::new(),
     };
     resolver.repartition_topics();
     resolver.inputs = raw.iter().map(|node| resolver.input(node)).collect();
+    resolver.rights = raw.iter().map(|node| resolver.right(node)).collect();
     let order = resolver.order();
     resolver.sources_share_no_topic();
     let stores = resolver.stores();
@@ -92,6 +95,8 @@ struct Resolver<'a> {
     written: BTreeMap<usize, TopicIndex>,
     /// Of each node; none for a source, and where a mistake was noted.
     inputs: Vec<Option<Input>>,
+    /// Of each join, the table on its right side.
+    rights: Vec<Option<usize>>,
 }
 
 /// What is known of the rows on the way out of a node. No format: a mistake was noted, and nothing is held against them.

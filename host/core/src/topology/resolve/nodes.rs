@@ -17,7 +17,8 @@ impl<'a> Resolver<'a> {
         let rest = (0..self.raw.len()).filter(|node| !order.contains(node));
         for index in order.iter().copied().chain(rest) {
             let input = self.flow_into(index, &flows);
-            let (kind, output) = self.kind(index, input, &stores.of_nodes[index]);
+            let right = self.rights[index].map(|right| flows[right].1).unwrap_or_default();
+            let (kind, output) = self.kind(index, (input, right), &stores.of_nodes[index]);
             flows[index] = (input, output);
             kinds.extend(kind.map(|kind| (index, kind)));
         }
@@ -44,11 +45,11 @@ impl<'a> Resolver<'a> {
         if late { before } else { after }
     }
 
-    fn kind(&mut self, index: usize, input: Flow, stores: &StoreUse) -> (Option<NodeKind>, Flow) {
+    fn kind(&mut self, index: usize, (input, right): (Flow, Flow), stores: &StoreUse) -> (Option<NodeKind>, Flow) {
         let node: &'a RawNode = &self.raw[index];
         let name = &node.name.text;
         match &node.kind {
-            RawKind::Bad => (None, Flow::default()),
+            RawKind::Bad | RawKind::Table { .. } => (None, Flow::default()),
             RawKind::Source { topics, timestamp } => self.source(name, topics, timestamp.as_ref()),
             RawKind::Filter(source) => (self.expression(source, input).map(NodeKind::Filter), input),
             RawKind::Branch(cases) => {
@@ -88,6 +89,9 @@ impl<'a> Resolver<'a> {
                 (source.map(NodeKind::Source), input)
             }
             RawKind::Aggregate(aggregate) => self.aggregate(aggregate, input, stores.own),
+            // A topic's windows are nobody's, and a table has one row for each key.
+            RawKind::ToTable(_) => (stores.own.map(NodeKind::ToTable), Flow { closes_ms: None, ..input }),
+            RawKind::Join(join) => self.join(index, join, input, right, stores.own),
             RawKind::Suppress(suppress) => self.suppress(name, suppress, input, stores.own),
             RawKind::Sink(topic) => (self.topic(name, "writes", topic).map(NodeKind::Sink), Flow::default()),
         }
@@ -133,7 +137,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// What the topic takes to which node `index` sends its rows, if it sends them there alone.
-    fn sinks_take(&self, index: usize) -> Option<(Format, Format)> {
+    pub(super) fn sinks_take(&self, index: usize) -> Option<(Format, Format)> {
         let reads = |(_, input): &(&RawNode, &Option<Input>)| input.as_ref().is_some_and(|input| input.node.0 == index);
         let mut formats = self.raw.iter().zip(&self.inputs).filter(reads).map(|(node, _)| {
             let RawKind::Sink(topic) = &node.kind else { return None };

@@ -71,6 +71,9 @@ impl Resolver<'_> {
                         self.diagnostics.error(span, message, "give each a store of its own");
                     }
                 }
+                RawKind::ToTable(store) => {
+                    stores.of_nodes[index].own = self.table_store(index, store.as_ref().unwrap_or(name), &mut stores);
+                }
                 RawKind::Suppress(_) => {
                     stores.of_nodes[index].own =
                         self.own_store(index, "suppressed", StoreKind::Suppressed, true, &mut stores);
@@ -88,9 +91,15 @@ impl Resolver<'_> {
                 _ => {}
             }
         }
+        for (index, table) in self.rights.iter().enumerate().filter_map(|(index, table)| Some((index, (*table)?))) {
+            let Some(store) = stores.of_nodes[table].own else { continue };
+            stores.of_nodes[index].own = Some(store);
+            stores.users[store.0].push(index);
+        }
         self.retentions_are_known(&stores);
         for (store, users) in stores.stores.iter_mut().zip(&stores.users) {
-            store.row_at_a_time = users.len() > 1 || matches!(store.kind, StoreKind::KeyValue { ttl_ms: Some(_) });
+            let expires = matches!(store.kind, StoreKind::KeyValue { ttl_ms: Some(_) });
+            store.row_at_a_time = expires || self.meet(users);
         }
         stores
     }
@@ -146,6 +155,44 @@ impl Resolver<'_> {
                 self.diagnostics.error(name.span, message, help);
                 return None;
             }
+        }
+        Some(store)
+    }
+
+    /// Whether a row could read in a store what one after it wrote, were they taken together: several nodes use it, and it is
+    /// not that rows of one source alone write it and those of others read.
+    fn meet(&self, users: &[usize]) -> bool {
+        let [writer, others @ ..] = users else { return false };
+        let reads = |user: &usize| matches!(self.raw[*user].kind, RawKind::Join(_));
+        let is_table = matches!(self.raw[*writer].kind, RawKind::ToTable(_)) && others.iter().all(reads);
+        match is_table {
+            true => others.iter().any(|&user| self.root(user) == self.root(*writer)),
+            false => !others.is_empty(),
+        }
+    }
+
+    /// The store of a table: declared, or made here.
+    fn table_store(&mut self, index: usize, name: &Name, stores: &mut Stores) -> Option<StoreIndex> {
+        let declared = self.file.stores.iter().any(|store| store.name.text == name.text);
+        let store = match (declared, stores.find(&name.text)) {
+            (true, _) => self.named_store(index, name, stores)?,
+            (false, Some(_)) => {
+                let message = format!("another node keeps a store `{}` for itself", name.text);
+                self.diagnostics.error(name.span, message, "rename one of them");
+                return None;
+            }
+            (false, None) => {
+                let store = stores.add(&name.text, StoreKind::KeyValue { ttl_ms: None }, false, name.span);
+                stores.users[store.0].push(index);
+                store
+            }
+        };
+        if stores.stores[store.0].kind != (StoreKind::KeyValue { ttl_ms: None }) {
+            let node = &self.raw[index].name.text;
+            let message =
+                format!("table `{node}` needs a store of kind key-value without `ttl`; `{}` is another", name.text);
+            self.diagnostics.error(name.span, message, "declare another, `{ kind: key-value }`");
+            return None;
         }
         Some(store)
     }

@@ -18,6 +18,7 @@ impl Resolver<'_> {
                 | RawKind::Map(_)
                 | RawKind::Repartition(_)
                 | RawKind::Suppress(_)
+                | RawKind::Join(_)
                     if !read(index, None) =>
                 {
                     let help = format!("add a node `{{ from: {name}, … }}`, or remove it");
