@@ -23,7 +23,7 @@ fn outputs(how: &str, lines: &[Line<'_>], rows: usize, restarts: bool) -> Vec<(O
     let driver = TopologyTestDriver::from_yaml(&TOPOLOGY.replace("HOW", how), options).unwrap();
     for (topic, key, value, at) in lines {
         let bytes = |text: &Option<&str>| text.map(|text| text.as_bytes().to_vec());
-        let record = TestRecord { key: bytes(key), value: bytes(value), timestamp: *at, ..TestRecord::default() };
+        let record = TestRecord { key: bytes(key), value: bytes(value), timestamp: *at, headers: Vec::new() };
         driver.create_input_topic(topic).unwrap().pipe_input(record).unwrap();
         if restarts {
             driver.restart().unwrap();

@@ -1,8 +1,8 @@
 //! `table`, `to-table` and `join`.
 
+use super::super::Format;
 use super::super::JoinHow;
 use super::super::yaml::{Kind, Name, Yaml};
-use super::super::Format;
 use super::node::RawKind;
 use super::reader::{Reader, field};
 

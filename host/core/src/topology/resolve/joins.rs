@@ -49,8 +49,10 @@ impl<'a> Resolver<'a> {
         if let (Some(left), Some(other)) = (input.key, right.key)
             && left != other
         {
-            let message =
-                format!("keys of format {left} are joined with `{}`, whose keys are of format {other}", join.right.text);
+            let message = format!(
+                "keys of format {left} are joined with `{}`, whose keys are of format {other}",
+                join.right.text
+            );
             self.diagnostics.error(
                 join.right.span,
                 message,
