@@ -90,7 +90,15 @@ fn checked(folded: aggregation::Folded, wanted: usize, rows: usize) -> Result<Fo
 
 fn no_rows() -> Rows {
     let none = || Column::default().into();
-    Rows { keys: none(), values: none(), timestamps: Vec::new(), headers: None, windows: None, origins: Vec::new() }
+    Rows {
+        keys: none(),
+        values: none(),
+        timestamps: Vec::new(),
+        headers: None,
+        windows: None,
+        olds: None,
+        origins: Vec::new(),
+    }
 }
 
 impl std::fmt::Debug for AggregatorInstance {

@@ -71,14 +71,11 @@ impl Builder {
     fn node(&mut self, name: &str, kind: NodeKind, from: Option<NodeIndex>) -> NodeIndex {
         let index = NodeIndex(self.nodes.len());
         let subtopology = self.parts.len() - 1;
-        let input = from.map(|node| Input { node, port: 0, port_name: None, span: Span::default() });
-        if let Some(from) = from {
-            self.nodes[from.0].children.push(index);
-        }
+        let input = |node| Input { node, port: 0, port_name: None, span: Span::default() };
+        let inputs = from.into_iter().map(input).collect();
         let name = NodeName::from(name);
         let children = Vec::new();
-        self.nodes.push(Node { name, kind, input, children, on_error: ErrorPolicy::Fail, subtopology });
-        self.parts[subtopology].nodes.push(index);
+        self.nodes.push(Node { name, kind, inputs, children, on_error: ErrorPolicy::Fail, subtopology, place: 0 });
         index
     }
 
@@ -133,7 +130,10 @@ impl Builder {
 
     fn build(self) -> Topology {
         let Self { topics, stores, nodes, parts } = self;
-        Topology { application: "agreement".to_owned(), topics, stores, nodes, subtopologies: parts }
+        let mut topology =
+            Topology { application: "agreement".to_owned(), topics, stores, nodes, subtopologies: parts };
+        topology.link();
+        topology
     }
 }
 

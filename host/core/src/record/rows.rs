@@ -167,6 +167,8 @@ pub struct Rows {
     pub headers: Option<HeaderCells>,
     /// The window of each row, start and end in milliseconds since 1970 UTC; none: no window was made of them.
     pub windows: Option<Vec<(i64, i64)>>,
+    /// Of changes of a table: what its store held for the key before, in the store's encoding; none: nobody asks for it.
+    pub olds: Option<Cells>,
     /// The row of [`Taken`] that caused each row; never decreasing.
     pub origins: Vec<u32>,
 }
@@ -182,6 +184,7 @@ impl Rows {
             timestamps: batch.timestamps,
             headers: batch.headers.map(|headers| HeaderCells::all(Arc::new(headers))),
             windows: None,
+            olds: None,
             origins,
         }
     }
@@ -207,6 +210,7 @@ impl Rows {
             timestamps: rows.iter().map(|&row| self.timestamps[row as usize]).collect(),
             headers: self.headers.as_ref().map(|headers| headers.select(rows)),
             windows: self.windows.as_ref().map(|windows| rows.iter().map(|&row| windows[row as usize]).collect()),
+            olds: self.olds.as_ref().map(|olds| olds.select(rows)),
             origins: rows.iter().map(|&row| self.origins[row as usize]).collect(),
         }
     }
@@ -240,8 +244,30 @@ impl Rows {
             headers,
             // Rows of a node all have a window, or none has.
             windows: at.clone().map(|(rows, row)| rows.windows.as_ref().map(|windows| windows[row])).collect(),
+            olds: parts.iter().all(|rows| rows.olds.is_some()).then(|| {
+                let olds = at.clone().map(|(rows, row)| rows.olds.as_ref().and_then(|olds| olds.get(row)));
+                olds.collect::<Column>().into()
+            }),
             origins: at.map(|(rows, row)| rows.origins[row]).collect(),
         }
+    }
+
+    /// The rows of `parts` by origin, those of one origin part by part.
+    #[must_use]
+    pub fn interleave(mut parts: Vec<Self>) -> Self {
+        parts.retain(|rows| !rows.is_empty());
+        match parts.len() {
+            0 => return Self::default(),
+            1 => return parts.swap_remove(0),
+            _ => {}
+        }
+        let mut order: Vec<(u32, usize, usize)> = Vec::new();
+        for (part, rows) in parts.iter().enumerate() {
+            order.extend(rows.origins.iter().enumerate().map(|(row, &origin)| (origin, part, row)));
+        }
+        order.sort_unstable();
+        let order: Vec<(usize, usize)> = order.into_iter().map(|(_, part, row)| (part, row)).collect();
+        Self::gather(&parts, &order)
     }
 
     /// The rows of `parts`, one part after the other.

@@ -16,7 +16,7 @@ pub struct StoreEntry {
     pub window: Option<(i64, i64)>,
     /// The value: of an aggregate's store, its result.
     pub value: Option<Vec<u8>>,
-    /// The timestamp that an aggregate's result has, or at which an entry with a time to live was written.
+    /// The timestamp that an aggregate's result or a table's row has, or at which an entry with a time to live was written.
     pub timestamp: Option<i64>,
 }
 
@@ -30,6 +30,8 @@ pub struct StoreView<'t> {
     pub(super) store: &'t Store,
     /// The aggregate that keeps its accumulators there.
     aggregate: Option<&'t Aggregate>,
+    /// It is a table's: values have their timestamps.
+    is_table: bool,
 }
 
 /// Which rows are still there for a reader.
@@ -44,7 +46,8 @@ impl<'t> StoreView<'t> {
     /// A view of store `index` of `topology`.
     #[must_use]
     pub fn new(topology: &'t Topology, index: StoreIndex) -> Self {
-        Self { index, store: topology.store(index), aggregate: topology.aggregate_of(index) }
+        let (aggregate, is_table) = (topology.aggregate_of(index), topology.table_of(index).is_some());
+        Self { index, store: topology.store(index), aggregate, is_table }
     }
 
     /// What the store is.
@@ -123,6 +126,10 @@ impl<'t> StoreView<'t> {
                 let (at, accumulator) = stored(value)?;
                 (accumulator::result(aggregate, accumulator), Some(at))
             }
+            (None, _) if self.is_table => {
+                let (at, value) = stored(value)?;
+                (Some(value.to_vec()), Some(at))
+            }
             (None, StoreKind::KeyValue { ttl_ms: Some(ttl) }) => {
                 let (at, value) = ttl::split(value)?;
                 if horizon.stream_time >= at.saturating_add(ttl) {
@@ -153,6 +160,7 @@ impl<'t> StoreView<'t> {
         let mut out = Vec::new();
         match (self.aggregate, self.store.kind) {
             (Some(aggregate), _) => write_stored(&mut out, at, &self.accumulator(aggregate, value)?),
+            (None, _) if self.is_table => write_stored(&mut out, at, value),
             (None, StoreKind::KeyValue { ttl_ms: Some(_) }) => {
                 let index = keys::by_time(at, &row, b"");
                 keys::push_time(&mut out, at);

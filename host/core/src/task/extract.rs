@@ -64,7 +64,7 @@ impl Task {
 }
 
 impl Step<'_> {
-    /// The rows of source `index` without those that its plugin found no time for, by their number.
+    /// The rows of source `index` without those that its plugin found no time for, by their origin.
     pub(crate) fn with_times(
         &mut self,
         index: NodeIndex,
@@ -74,16 +74,18 @@ impl Step<'_> {
         if missing.is_empty() {
             return Ok(rows);
         }
-        // They came in, too.
-        self.metrics(index).rows_in += missing.len() as u64;
-        for (&row, why) in missing {
-            let origin = rows.origins[row as usize];
-            match why {
-                NoTime::Row(problem) => self.refuse(index, origin, problem.clone())?,
-                NoTime::Stop(problem) => return Err(Poison { origin, node: index, problem: problem.clone() }),
+        let mut found = Vec::with_capacity(rows.len());
+        for (row, &origin) in rows.origins.iter().enumerate() {
+            match missing.get(&origin) {
+                None => found.push(row as u32),
+                Some(NoTime::Row(problem)) => self.refuse(index, origin, problem.clone())?,
+                Some(NoTime::Stop(problem)) => {
+                    return Err(Poison { origin, node: index, problem: problem.clone() });
+                }
             }
         }
-        let found: Vec<u32> = (0..rows.len() as u32).filter(|row| !missing.contains_key(row)).collect();
+        // The others came in, too.
+        self.metrics(index).rows_in += (rows.len() - found.len()) as u64;
         Ok(rows.select(&found))
     }
 }

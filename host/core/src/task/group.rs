@@ -6,8 +6,8 @@ use crate::record::{RecordBatch, Rows, Taken, TopicPartition};
 
 /// The input partitions of a task, with the rows that wait in them: which row comes next, and how far the task has come.
 ///
-/// Rows are taken smallest head timestamp first, ties by the partitions' order. A run of rows from one partition is taken
-/// together as long as no other head comes before, so the order does not depend on how many are taken at once.
+/// Rows are taken smallest head timestamp first, ties by the partitions' order: the order does not depend on how many are
+/// taken at once. What is taken together ends where a partition has no more rows, since which comes next is not known then.
 #[derive(Debug, Default)]
 pub(crate) struct PartitionGroup {
     inputs: Vec<Input>,
@@ -59,21 +59,68 @@ pub(crate) struct Untimed {
 /// Rows offered to a step. Nothing is taken before [`PartitionGroup::advance`].
 #[derive(Clone, Debug)]
 pub(crate) struct Offered {
-    input: usize,
-    pub(crate) rows: Rows,
+    /// Of each partition in [`Taken::partitions`]: its index here, and its rows.
+    parts: Vec<(usize, Rows)>,
     pub(crate) taken: Taken,
-    /// Rows that a plugin found no time for, by their number.
+    /// Rows that a plugin found no time for, by origin.
     pub(crate) without_time: BTreeMap<u32, NoTime>,
 }
 
 impl Offered {
+    /// How many rows these are.
+    pub(crate) fn len(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// The rows of each partition.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&TopicPartition, &Rows)> {
+        self.taken.partitions.iter().zip(self.parts.iter().map(|(_, rows)| rows))
+    }
+
     /// The first `rows` rows of these.
     pub(crate) fn prefix(&self, rows: usize) -> Self {
         let mut taken = self.taken.clone();
         taken.truncate(rows);
         let mut without_time = self.without_time.clone();
         without_time.retain(|row, _| (*row as usize) < rows);
-        Self { input: self.input, rows: self.rows.slice(0..rows), taken, without_time }
+        let before = |part: &Rows| part.slice(0..part.origins.partition_point(|&origin| (origin as usize) < rows));
+        let parts = self.parts.iter().map(|(input, part)| (*input, before(part))).collect();
+        Self { parts, taken, without_time }
+    }
+}
+
+/// Rows chosen of the first chunk of a partition.
+struct Draw<'c> {
+    input: usize,
+    chunk: &'c Chunk,
+    /// Of each row that is chosen, its place among those of all partitions.
+    origins: Vec<u32>,
+}
+
+impl<'c> Draw<'c> {
+    fn of((input, waiting): (usize, &'c Input)) -> Option<Self> {
+        Some(Self { input, chunk: waiting.chunks.front()?, origins: Vec::new() })
+    }
+
+    /// The rows that are chosen.
+    fn rows(&self) -> Range<usize> {
+        self.chunk.next..self.chunk.next + self.origins.len()
+    }
+
+    /// What decides when the next row comes: its time, then its partition. None: no row is left that has its time.
+    fn head(&self) -> Option<(i64, usize)> {
+        let next = self.rows().end;
+        (next < self.chunk.timed_until()).then(|| (self.chunk.rows.timestamps[next], self.input))
+    }
+
+    /// Chooses rows before `until`, the head of another partition, at most `rows_max`; says how many. `count` are chosen.
+    fn take(&mut self, until: Option<(i64, usize)>, count: usize, rows_max: usize) -> usize {
+        let start = self.rows().end;
+        let end = self.chunk.timed_until().min(start.saturating_add(rows_max));
+        let is_next = |&at: &i64| until.is_none_or(|until| (at, self.input) < until);
+        let run = self.chunk.rows.timestamps[start..end].iter().take_while(|at| is_next(at)).count();
+        self.origins.extend(count as u32..(count + run) as u32);
+        run
     }
 }
 
@@ -114,7 +161,12 @@ impl PartitionGroup {
         let range = chunk.next..chunk.offsets.len().min(chunk.next + rows_max);
         let mut rows = chunk.rows.slice(range.clone());
         rows.origins = (0..range.len() as u32).collect();
-        let taken = self.taken(index, &chunk.offsets[range], rows.timestamps.clone());
+        let taken = Taken {
+            partitions: vec![self.inputs[index].partition.clone()],
+            partition: vec![0; range.len()],
+            stream_times: rows.timestamps.clone(),
+            offsets: chunk.offsets[range].to_vec(),
+        };
         Some(Untimed { input: index, rows, taken })
     }
 
@@ -141,61 +193,74 @@ impl PartitionGroup {
 
     /// The next rows, at most `rows_max`; none: nothing waits.
     pub(crate) fn offer(&self, rows_max: usize) -> Option<Offered> {
-        let (input, head) = self.first()?;
-        let chunk = self.inputs[input].chunks.front()?;
-        let limit = rows_max.min(chunk.timed_until() - chunk.next);
-        let before = |other: i64, index: usize, mine: i64| (other, index) < (mine, input);
-        let heads: Vec<(usize, i64)> = self.heads().filter(|&(index, _)| index != input).collect();
-        debug_assert!(heads.iter().all(|&(index, other)| !before(other, index, head)));
-        let run = (0..limit)
-            .position(|row| {
-                let mine = chunk.rows.timestamps[chunk.next + row];
-                heads.iter().any(|&(index, other)| before(other, index, mine))
-            })
-            .unwrap_or(limit);
-        Some(self.offered(input, chunk, chunk.next..chunk.next + run))
-    }
-
-    fn offered(&self, input: usize, chunk: &Chunk, range: Range<usize>) -> Offered {
-        let mut rows = chunk.rows.slice(range.clone());
-        rows.origins = (0..range.len() as u32).collect();
-        let mut highest = self.stream_time.unwrap_or(i64::MIN);
-        let stream_times = rows.timestamps.iter().map(|&timestamp| {
-            highest = highest.max(timestamp);
-            highest
-        });
-        let missing = chunk.timing.iter().flat_map(|timing| timing.missing.range(range.clone()));
-        let without_time = missing.map(|(row, why)| ((row - range.start) as u32, why.clone())).collect();
-        let taken = self.taken(input, &chunk.offsets[range], stream_times.collect());
-        Offered { input, rows, taken, without_time }
-    }
-
-    fn taken(&self, input: usize, offsets: &[i64], stream_times: Vec<i64>) -> Taken {
-        Taken {
-            partitions: vec![self.inputs[input].partition.clone()],
-            partition: vec![0; offsets.len()],
-            stream_times,
-            offsets: offsets.to_vec(),
+        let draws = self.inputs.iter().enumerate().filter_map(Draw::of);
+        let mut draws: Vec<Draw<'_>> = draws.filter(|draw| draw.head().is_some()).collect();
+        let mut count = 0;
+        // Bounded: each turn takes one row at least, and the last one takes the last of a partition's.
+        while count < rows_max {
+            let Some(first) = (0..draws.len()).min_by_key(|&at| draws[at].head()) else { break };
+            let others = draws.iter().enumerate().filter(|(at, _)| *at != first).filter_map(|(_, draw)| draw.head());
+            let until = others.min();
+            let draw = &mut draws[first];
+            count += draw.take(until, count, rows_max - count);
+            if draw.head().is_none() {
+                break;
+            }
         }
+        draws.retain(|draw| !draw.origins.is_empty());
+        (count > 0).then(|| self.offered(draws, count))
     }
 
-    /// Takes the first `rows` rows of what was offered last.
-    pub(crate) fn advance(&mut self, offered: &Offered, rows: usize) {
-        let Some(last) = rows.checked_sub(1) else { return };
-        let input = &mut self.inputs[offered.input];
-        input.position = offered.taken.offsets[last] + 1;
-        self.stream_time = self.stream_time.max(Some(offered.taken.stream_times[last]));
-        if let Some(chunk) = input.chunks.front_mut() {
-            chunk.next += rows;
-            if chunk.next == chunk.offsets.len() {
-                input.chunks.pop_front();
+    fn offered(&self, draws: Vec<Draw<'_>>, count: usize) -> Offered {
+        let mut taken = Taken {
+            partitions: draws.iter().map(|draw| self.inputs[draw.input].partition.clone()).collect(),
+            partition: vec![0; count],
+            offsets: vec![0; count],
+            stream_times: vec![0; count],
+        };
+        let mut without_time = BTreeMap::new();
+        for (part, draw) in draws.iter().enumerate() {
+            for (row, &origin) in draw.rows().zip(&draw.origins) {
+                let at = origin as usize;
+                taken.partition[at] = part as u32;
+                taken.offsets[at] = draw.chunk.offsets[row];
+                taken.stream_times[at] = draw.chunk.rows.timestamps[row];
+            }
+            let missing = draw.chunk.timing.iter().flat_map(|timing| timing.missing.range(draw.rows()));
+            without_time.extend(missing.map(|(row, why)| (draw.origins[row - draw.chunk.next], why.clone())));
+        }
+        let mut highest = self.stream_time.unwrap_or(i64::MIN);
+        for time in &mut taken.stream_times {
+            highest = highest.max(*time);
+            *time = highest;
+        }
+        let part = |draw: Draw<'_>| {
+            let rows = draw.chunk.rows.slice(draw.rows());
+            (draw.input, Rows { origins: draw.origins, ..rows })
+        };
+        Offered { parts: draws.into_iter().map(part).collect(), taken, without_time }
+    }
+
+    /// Takes what was offered last, as far as it is in `offered`.
+    pub(crate) fn advance(&mut self, offered: &Offered) {
+        let Some(stream_time) = offered.taken.stream_times.last() else { return };
+        self.stream_time = self.stream_time.max(Some(*stream_time));
+        for (index, rows) in &offered.parts {
+            let Some(&last) = rows.origins.last() else { continue };
+            let input = &mut self.inputs[*index];
+            input.position = offered.taken.offsets[last as usize] + 1;
+            if let Some(chunk) = input.chunks.front_mut() {
+                chunk.next += rows.len();
+                if chunk.next == chunk.offsets.len() {
+                    input.chunks.pop_front();
+                }
             }
         }
     }
 
     /// Whether rows wait in some partitions and in others none.
     pub(crate) fn lacks_rows(&self) -> bool {
-        let with_rows = self.heads().count();
+        let with_rows = self.inputs.iter().filter(|input| !input.chunks.is_empty()).count();
         with_rows > 0 && with_rows < self.inputs.len()
     }
 
@@ -209,15 +274,6 @@ impl PartitionGroup {
         if let Some(input) = self.inputs.iter_mut().find(|input| input.partition == *partition) {
             input.ended = true;
         }
-    }
-
-    fn first(&self) -> Option<(usize, i64)> {
-        self.heads().min_by_key(|&(index, timestamp)| (timestamp, index))
-    }
-
-    fn heads(&self) -> impl Iterator<Item = (usize, i64)> + '_ {
-        let head = |input: &Input| input.chunks.front().map(|chunk| chunk.rows.timestamps[chunk.next]);
-        self.inputs.iter().enumerate().filter_map(move |(index, input)| Some((index, head(input)?)))
     }
 
     /// Forgets what waits, and goes back to where nothing was taken since.
@@ -275,11 +331,11 @@ mod tests {
     fn drain(mut group: PartitionGroup, rows_max: usize) -> Vec<(String, i64, i64)> {
         let mut all = Vec::new();
         while let Some(offered) = group.offer(rows_max) {
-            for row in 0..offered.rows.len() {
+            for row in 0..offered.len() {
                 let (partition, offset) = offered.taken.coordinates(row as u32);
                 all.push((partition.to_string(), offset, offered.taken.stream_times[row]));
             }
-            group.advance(&offered, offered.rows.len());
+            group.advance(&offered);
         }
         all
     }
@@ -307,7 +363,7 @@ mod tests {
     fn rows_before_the_position_are_dropped_and_gaps_are_passed_over() {
         let mut group = filled();
         let offered = group.offer(2).unwrap();
-        group.advance(&offered, 2);
+        group.advance(&offered);
         group.clear();
         group.push(&TopicPartition::new("a", 0), batch(&[(1, 1), (4, 9)]), false);
         assert_eq!(drain(group, 10), [("a/0".to_owned(), 4, 9)]);
@@ -317,7 +373,7 @@ mod tests {
     fn a_reset_goes_back_to_the_positions_and_the_stream_time_given() {
         let mut group = filled();
         let offered = group.offer(2).unwrap();
-        group.advance(&offered, 2);
+        group.advance(&offered);
         assert_eq!(group.stream_time(), Some(5));
         group.reset(&[(TopicPartition::new("a", 0), 0)], None);
         assert_eq!(group.stream_time(), None);

@@ -23,6 +23,7 @@ impl Step<'_> {
             }
         }
         let mut mapped = if chosen.len() == rows.len() { rows.clone() } else { rows.select(&chosen) };
+        mapped.olds = None;
         if map.key.is_some() {
             mapped.keys = Cells::from(keys);
         }

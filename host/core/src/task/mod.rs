@@ -27,7 +27,7 @@ use std::rc::Rc;
 pub use metrics::{NodeMetrics, REASONS_MAX};
 
 use crate::ports::{CreateFault, Digest, Outgoing, Position, ProcessorSupplier};
-use crate::record::{RecordBatch, Taken, TopicName, TopicPartition};
+use crate::record::{RecordBatch, Rows, Taken, TopicName, TopicPartition};
 use crate::state::TaskState;
 use crate::thread::{Report, ReportKind};
 use crate::topology::{EventTime, NodeIndex, NodeKind, NodeName, Topology};
@@ -189,15 +189,13 @@ impl Task {
         let retried = self.find_times(rows_max, environment);
         let part = &environment.topology.subtopologies[self.id.subtopology];
         let mut offered = self.group.offer(if part.row_at_a_time { 1 } else { rows_max })?;
-        // What is offered is of one partition.
-        let source = environment.topology.source_of(self.id.subtopology, &offered.taken.partitions[0].topic);
         let mut poison: Option<Poison> = None;
         let mut at = None;
         let done = loop {
-            if offered.rows.is_empty() {
+            if offered.len() == 0 {
                 break None;
             }
-            match self.attempt(source, &offered, environment) {
+            match self.attempt(&offered, environment) {
                 Ok(done) => break Some(done),
                 Err(found) => {
                     // Undone. The rows before it may meet another poison earlier on, at a node further down.
@@ -209,11 +207,11 @@ impl Task {
             }
         };
         self.end_step(environment.topology);
-        let mut stepped = Stepped { wrote: !offered.rows.is_empty(), reports: retried, ..Stepped::default() };
+        let mut stepped = Stepped { wrote: offered.len() > 0, reports: retried, ..Stepped::default() };
         if let Some(done) = done {
             stepped.add(done, environment);
         }
-        self.group.advance(&offered, offered.rows.len());
+        self.group.advance(&offered);
         if let Some(poison) = poison {
             stepped.reports.push(self.fail(poison, at, environment));
         }
@@ -235,15 +233,17 @@ impl Task {
         environment.now_ms < until
     }
 
-    fn attempt(
-        &mut self,
-        source: NodeIndex,
-        offered: &group::Offered,
-        environment: &mut Environment<'_>,
-    ) -> Result<Done, Poison> {
+    fn attempt(&mut self, offered: &group::Offered, environment: &mut Environment<'_>) -> Result<Done, Poison> {
+        let (topology, part) = (environment.topology, self.id.subtopology);
         self.run(&offered.taken, environment, |step| {
-            let rows = step.with_times(source, offered.rows.clone(), &offered.without_time)?;
-            step.visit(source, rows)
+            for (partition, rows) in offered.parts() {
+                let source = topology.source_of(part, &partition.topic);
+                let rows = step.with_times(source, rows.clone(), &offered.without_time)?;
+                step.send(source, 0, rows);
+            }
+            // Time has moved for all of them.
+            topology.subtopologies[part].sources.iter().for_each(|&source| step.send(source, 0, Rows::default()));
+            Ok(())
         })
     }
 

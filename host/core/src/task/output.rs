@@ -69,6 +69,7 @@ pub(crate) fn rows(output: Output, given: &Rows) -> (Rows, Option<Vec<u32>>) {
         } else {
             given.windows.as_ref().map(|windows| chosen.iter().map(|&row| windows[row as usize]).collect())
         },
+        olds: None,
         origins: chosen.iter().map(|&row| given.origins[row as usize]).collect(),
     };
     debug_assert!(rows.origins.is_sorted());

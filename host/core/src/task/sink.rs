@@ -6,7 +6,7 @@ use crate::ports::Outgoing;
 use crate::record::{Rows, Taken, TopicName, partition};
 use crate::topology::TopicIndex;
 
-/// Rows collected for each topic, in depth-first order of the nodes that wrote them.
+/// Rows collected for each topic, in the order of the nodes that wrote them.
 #[derive(Debug, Default)]
 pub(crate) struct Sinks {
     topics: BTreeMap<TopicIndex, Vec<Rows>>,
@@ -21,9 +21,9 @@ impl Sinks {
 
     /// What is to be produced: `describe` gives a topic's name and partitions.
     pub(crate) fn finish(self, taken: &Taken, describe: impl Fn(TopicIndex) -> (TopicName, i32)) -> Vec<Outgoing> {
-        let outgoing = |(topic, mut parts): (TopicIndex, Vec<Rows>)| {
+        let outgoing = |(topic, parts): (TopicIndex, Vec<Rows>)| {
             let (topic, count) = describe(topic);
-            let rows = if parts.len() == 1 { parts.swap_remove(0) } else { interleave(&parts) };
+            let rows = Rows::interleave(parts);
             Outgoing { topic, partitions: partitions(&rows, taken, count), rows }
         };
         self.topics.into_iter().map(outgoing).collect()
@@ -46,17 +46,6 @@ fn partitions(rows: &Rows, taken: &Taken, count: i32) -> Vec<i32> {
         )
     };
     (0..rows.len()).map(choose).collect()
-}
-
-/// The rows of several writers of one topic, by origin, then by writer.
-fn interleave(parts: &[Rows]) -> Rows {
-    let mut order: Vec<(u32, usize, usize)> = Vec::new();
-    for (part, rows) in parts.iter().enumerate() {
-        order.extend(rows.origins.iter().enumerate().map(|(row, &origin)| (origin, part, row)));
-    }
-    order.sort_unstable();
-    let order: Vec<(usize, usize)> = order.into_iter().map(|(_, part, row)| (part, row)).collect();
-    Rows::gather(parts, &order)
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ impl Task {
         if let Err(error) = self.sweep(environment.topology) {
             return Err(Box::new(self.fail_state(environment.topology, "weir.store", error.to_string())));
         }
-        for index in environment.topology.depth_first(self.id.subtopology) {
+        for &index in &environment.topology.subtopologies[self.id.subtopology].nodes {
             let NodeKind::Aggregate(aggregate) = &environment.topology.node(index).kind else { continue };
             if aggregate.emit != Emit::Commit {
                 continue;
@@ -123,7 +123,10 @@ impl Task {
                 continue;
             }
             let taken = self.without_records(rows.len());
-            let passed = self.run(&taken, environment, |step| step.pass(index, vec![(0, rows)]));
+            let passed = self.run(&taken, environment, |step| {
+                step.pass(index, vec![(0, rows)]);
+                Ok(())
+            });
             match passed {
                 Ok(done) => stepped.add(done, environment),
                 Err(poison) => {
@@ -144,12 +147,14 @@ impl Task {
         let mut stepped = Stepped { wrote: true, ..Stepped::default() };
         let taken = self.without_records(1);
         let topology = environment.topology;
-        for index in topology.depth_first(self.id.subtopology) {
+        for &index in &topology.subtopologies[self.id.subtopology].nodes {
             let NodeKind::Process(plugin) = &topology.node(index).kind else { continue };
             let Some(timers) = plugin.timers else { continue };
-            let fired = self.run(&taken, environment, |step| match step.fire_overdue(index, timers)? {
-                Some(outputs) => step.pass(index, outputs),
-                None => Ok(()),
+            let fired = self.run(&taken, environment, |step| {
+                if let Some(outputs) = step.fire_overdue(index, timers)? {
+                    step.pass(index, outputs);
+                }
+                Ok(())
             });
             match fired {
                 Ok(done) => stepped.add(done, environment),
@@ -275,7 +280,7 @@ impl Task {
         Taken::without_records(partition, rows, self.group.stream_time().unwrap_or(i64::MIN))
     }
 
-    /// Does `work` as one step.
+    /// Does `work`, and what follows from it, as one step.
     pub(super) fn run(
         &mut self,
         taken: &Taken,
@@ -295,6 +300,7 @@ impl Task {
         };
         let mut step = Step::new(scope);
         work(&mut step)?;
+        step.run()?;
         Ok(step.finish())
     }
 }

@@ -35,10 +35,15 @@ pub(crate) struct Scope<'a> {
 /// One attempt at a step.
 pub(crate) struct Step<'a> {
     pub(crate) scope: Scope<'a>,
+    /// Rows that wait for nodes, by the nodes' places: each with the input by which it comes.
+    arrived: BTreeMap<usize, Arrived>,
     sinks: Sinks,
     reports: Vec<Report>,
     metrics: BTreeMap<NodeIndex, NodeMetrics>,
 }
+
+/// Rows for a node, each part with the input by which it comes.
+pub(crate) type Arrived = Vec<(usize, Rows)>;
 
 /// What leaves at a step's end.
 pub(crate) struct Done {
@@ -71,7 +76,7 @@ impl Problem {
 
 impl<'a> Step<'a> {
     pub(crate) fn new(scope: Scope<'a>) -> Self {
-        Self { scope, sinks: Sinks::default(), reports: Vec::new(), metrics: BTreeMap::new() }
+        Self { scope, arrived: BTreeMap::new(), sinks: Sinks::default(), reports: Vec::new(), metrics: BTreeMap::new() }
     }
 
     /// What leaves.
@@ -86,22 +91,47 @@ impl<'a> Step<'a> {
         Done { outgoing, reports: self.reports, metrics: self.metrics }
     }
 
-    /// Takes `rows` through `index` and what is behind it, depth first in file order.
-    pub(crate) fn visit(&mut self, index: NodeIndex, rows: Rows) -> Result<(), Poison> {
-        let topology = self.scope.topology;
+    /// Hands `rows` to `index` by the input `input` of it.
+    pub(crate) fn send(&mut self, index: NodeIndex, input: usize, rows: Rows) {
         // Time alone may move a node that has timers, or one behind it.
-        if rows.is_empty() && !topology.is_timed(index) {
+        if !rows.is_empty() || self.scope.topology.is_timed(index) {
+            self.arrived.entry(self.scope.topology.node(index).place).or_default().push((input, rows));
+        }
+    }
+
+    /// Takes what was sent through the nodes, each after all that it reads.
+    pub(crate) fn run(&mut self) -> Result<(), Poison> {
+        let nodes = &self.scope.topology.subtopologies[self.scope.task.subtopology].nodes;
+        while let Some((place, arrived)) = self.arrived.pop_first() {
+            let rows: usize = arrived.iter().map(|(_, rows)| rows.len()).sum();
+            self.metrics(nodes[place]).rows_in += rows as u64;
+            self.visit(nodes[place], arrived)?;
+        }
+        Ok(())
+    }
+
+    fn visit(&mut self, index: NodeIndex, arrived: Arrived) -> Result<(), Poison> {
+        let topology = self.scope.topology;
+        let kind = &topology.node(index).kind;
+        if let NodeKind::Join(join) = kind {
+            let joined = self.join(index, join, arrived)?;
+            self.pass(index, vec![(0, joined)]);
             return Ok(());
         }
-        self.metrics(index).rows_in += rows.len() as u64;
-        match &topology.node(index).kind {
-            NodeKind::Source(source) => {
-                let timed = self.timed(index, source, rows)?;
-                self.pass(index, vec![(0, timed)])
-            }
+        let rows = Rows::interleave(arrived.into_iter().map(|(_, rows)| rows).collect());
+        let outputs = self.outputs(index, kind, rows)?;
+        self.pass(index, outputs);
+        Ok(())
+    }
+
+    /// What node `index` makes of `rows`, by output.
+    fn outputs(&mut self, index: NodeIndex, kind: &NodeKind, rows: Rows) -> Result<Vec<(u32, Rows)>, Poison> {
+        let one = |rows| Ok(vec![(0, rows)]);
+        match kind {
+            NodeKind::Source(source) => one(self.timed(index, source, rows)?),
             NodeKind::Filter(expression) => {
                 let chosen = self.choose(index, &rows, |row| Ok(expression.matches(&rows, row)?.then_some(0)), 1)?;
-                self.pass_chosen(index, rows, chosen)
+                Ok(chosen_of(rows, &chosen))
             }
             NodeKind::Branch(cases) => {
                 let first = |row| {
@@ -113,40 +143,23 @@ impl<'a> Step<'a> {
                     Ok(None)
                 };
                 let chosen = self.choose(index, &rows, first, cases.len())?;
-                self.pass_chosen(index, rows, chosen)
+                Ok(chosen_of(rows, &chosen))
             }
-            NodeKind::Map(map) => {
-                let mapped = self.map(index, map, &rows)?;
-                self.pass(index, vec![(0, mapped)])
-            }
-            NodeKind::Aggregate(aggregate) => {
-                let outputs = self.aggregate(index, aggregate, &rows)?;
-                self.pass(index, outputs)
-            }
-            NodeKind::Suppress(suppress) => {
-                let released = self.suppress(index, suppress, &rows)?;
-                self.pass(index, vec![(0, released)])
-            }
-            NodeKind::ToTable(store) => {
-                let changes = self.to_table(index, *store, &rows)?;
-                self.pass(index, vec![(0, changes)])
-            }
-            NodeKind::Join(join) => {
-                let joined = self.join(index, join, &rows)?;
-                self.pass(index, vec![(0, joined)])
-            }
-            NodeKind::Process(plugin) => {
-                let outputs = match plugin.timers {
-                    None => self.process(index, &rows)?,
-                    Some(timers) => self.process_timed(index, timers, &rows)?,
-                };
-                self.pass(index, outputs)
-            }
+            NodeKind::Map(map) => one(self.map(index, map, &rows)?),
+            NodeKind::Aggregate(aggregate) => self.aggregate(index, aggregate, &rows),
+            NodeKind::Suppress(suppress) => one(self.suppress(index, suppress, &rows)?),
+            NodeKind::ToTable(table) => one(self.to_table(index, *table, &rows)?),
+            NodeKind::Process(plugin) => match plugin.timers {
+                None => self.process(index, &rows),
+                Some(timers) => self.process_timed(index, timers, &rows),
+            },
             NodeKind::Sink(topic) => {
                 self.metrics(index).rows_out += rows.len() as u64;
                 self.sinks.push(*topic, rows);
-                Ok(())
+                Ok(Vec::new())
             }
+            // Takes its two sides apart.
+            NodeKind::Join(_) => Ok(Vec::new()),
         }
     }
 
@@ -169,36 +182,20 @@ impl<'a> Step<'a> {
         Ok(chosen)
     }
 
-    fn pass_chosen(&mut self, index: NodeIndex, rows: Rows, chosen: Vec<Vec<u32>>) -> Result<(), Poison> {
-        if let [only] = chosen.as_slice()
-            && only.len() == rows.len()
-        {
-            return self.pass(index, vec![(0, rows)]);
-        }
-        let outputs = chosen.iter().enumerate().map(|(port, chosen)| (port as u32, rows.select(chosen)));
-        self.pass(index, outputs.collect())
-    }
-
-    /// Hands the rows of each output of `index` to the children that read it, by output, then in file order. A child is visited once a step,
-    /// with rows or without, so that the order of what it writes does not depend on which rows came.
-    pub(crate) fn pass(&mut self, index: NodeIndex, mut outputs: Vec<(u32, Rows)>) -> Result<(), Poison> {
+    /// Sends the rows of each output of `index` to the nodes that read it.
+    pub(crate) fn pass(&mut self, index: NodeIndex, mut outputs: Vec<(u32, Rows)>) {
         let rows_out: usize = outputs.iter().map(|(_, rows)| rows.len()).sum();
         self.metrics(index).rows_out += rows_out as u64;
-        let topology = self.scope.topology;
-        let port_of = |child: NodeIndex| topology.node(child).input.as_ref().map_or(0, |input| input.port);
-        let mut children = topology.node(index).children.clone();
-        children.sort_by_key(|&child| port_of(child));
-        for (at, &child) in children.iter().enumerate() {
-            let port = port_of(child);
-            let wanted_again = children.get(at + 1).is_some_and(|&next| port_of(next) == port);
-            let rows = match outputs.iter_mut().find(|(output, _)| *output == port) {
+        let children = &self.scope.topology.node(index).children;
+        for (at, child) in children.iter().enumerate() {
+            let wanted_again = children.get(at + 1).is_some_and(|next| next.port == child.port);
+            let rows = match outputs.iter_mut().find(|(output, _)| *output == child.port) {
                 None => Rows::default(),
                 Some((_, rows)) if wanted_again => rows.clone(),
                 Some((_, rows)) => std::mem::take(rows),
             };
-            self.visit(child, rows)?;
+            self.send(child.node, child.input, rows);
         }
-        Ok(())
     }
 
     /// A row that `index` cannot map: its policy decides.
@@ -220,6 +217,14 @@ impl<'a> Step<'a> {
 
     pub(crate) fn metrics(&mut self, index: NodeIndex) -> &mut NodeMetrics {
         self.metrics.entry(index).or_default()
+    }
+}
+
+/// The rows of each output that were chosen for it.
+fn chosen_of(rows: Rows, chosen: &[Vec<u32>]) -> Vec<(u32, Rows)> {
+    match chosen {
+        [only] if only.len() == rows.len() => vec![(0, rows)],
+        _ => chosen.iter().enumerate().map(|(port, chosen)| (port as u32, rows.select(chosen))).collect(),
     }
 }
 

@@ -248,6 +248,7 @@ impl Released {
             timestamps: self.timestamps,
             headers: None,
             windows: windowed.then_some(self.windows),
+            olds: None,
             origins: self.origins,
         }
     }

@@ -118,6 +118,7 @@ impl Step<'_> {
             timestamps: vec![due; names.len()],
             headers: None,
             windows: None,
+            olds: None,
             origins: vec![origin; names.len()],
         };
         self.fire(index, &given, outputs)

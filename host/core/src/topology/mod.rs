@@ -43,6 +43,7 @@
 //! - Nodes that share a store are run by the same tasks, one row at a time.
 
 mod diagnostics;
+mod link;
 mod model;
 mod read;
 mod resolve;
@@ -51,12 +52,12 @@ mod yaml;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Severity, Span};
 pub use model::{
-    Branch, ErrorPolicy, EventTime, Format, Input, Internal, Node, NodeIndex, NodeKind, NodeName, PluginRef, Source,
-    SubTopology, Topic, TopicIndex, Topology,
+    Branch, Edge, ErrorPolicy, EventTime, Format, Input, Internal, Node, NodeIndex, NodeKind, NodeName, PluginRef,
+    Source, SubTopology, Topic, TopicIndex, Topology,
 };
 pub use state::{
-    Aggregate, Builtin, Emit, Function, Join, JoinHow, Joined, Map, PORT_LATE, PORT_RESULTS, Store, StoreIndex,
-    StoreKind, Suppress, SuppressUntil, WhenFull, Window, WindowKind,
+    Aggregate, Builtin, Emit, Function, Join, JoinHow, Joined, Map, Olds, PORT_LATE, PORT_RESULTS, Store, StoreIndex,
+    StoreKind, Suppress, SuppressUntil, Table, WhenFull, Window, WindowKind,
 };
 
 /// The topology in `text`, which is shown as `file_name` where something is wrong.

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Span;
-use super::state::{Aggregate, Function, Join, Map, Store, StoreIndex, Suppress};
+use super::state::{Aggregate, Function, Join, Map, Store, StoreIndex, Suppress, Table};
 use crate::expression::{Expression, Mapping};
 use crate::record::TopicName;
 
@@ -114,14 +114,16 @@ pub struct Node {
     pub name: NodeName,
     /// What it does.
     pub kind: NodeKind,
-    /// Where its rows come from; none for a source.
-    pub input: Option<Input>,
-    /// The nodes that read from it, in file order.
-    pub children: Vec<NodeIndex>,
+    /// Where its rows come from: nowhere for a source, a join's from the left and the right side.
+    pub inputs: Vec<Input>,
+    /// The inputs that read from it, by output, then in file order.
+    pub children: Vec<Edge>,
     /// What becomes of a row that it cannot map.
     pub on_error: ErrorPolicy,
     /// Index in [`Topology::subtopologies`].
     pub subtopology: usize,
+    /// Index in [`SubTopology::nodes`].
+    pub place: usize,
 }
 
 /// A node's input: an output of another node.
@@ -135,6 +137,17 @@ pub struct Input {
     pub port_name: Option<String>,
     /// Where the file says so, for checks that need the plugin.
     pub span: Span,
+}
+
+/// The way from a node to one that reads from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Edge {
+    /// The output that is read.
+    pub port: u32,
+    /// Who reads it.
+    pub node: NodeIndex,
+    /// Which of its inputs that is, counted from 0.
+    pub input: usize,
 }
 
 /// What a node does.
@@ -155,8 +168,8 @@ pub enum NodeKind {
     /// Holds rows back.
     Suppress(Suppress),
     /// Keeps the last value of each key: rows are changes of a table from here on. A null value deletes.
-    ToTable(StoreIndex),
-    /// Joins rows with what tables have for them.
+    ToTable(Table),
+    /// Joins rows with what a table has for them; its last input is the table.
     Join(Box<Join>),
     /// Writes rows to a topic.
     Sink(TopicIndex),
@@ -219,7 +232,7 @@ pub enum ErrorPolicy {
 /// A connected part of the topology.
 #[derive(Clone, Debug, Default)]
 pub struct SubTopology {
-    /// In file order.
+    /// Each after what it reads; where that leaves a choice, depth first in file order.
     pub nodes: Vec<NodeIndex>,
     /// In file order.
     pub sources: Vec<NodeIndex>,
@@ -259,7 +272,7 @@ impl Topology {
     pub fn is_timed(&self, index: NodeIndex) -> bool {
         let node = self.node(index);
         let has_timers = matches!(&node.kind, NodeKind::Process(plugin) if plugin.timers.is_some());
-        has_timers || node.children.iter().any(|&child| self.is_timed(child))
+        has_timers || node.children.iter().any(|child| self.is_timed(child.node))
     }
 
     /// The source of a part of the topology that reads `topic`.
@@ -272,18 +285,6 @@ impl Topology {
         };
         // Every part has a source; its tasks are given no other topics.
         sources.iter().find(reads).copied().unwrap_or(sources[0])
-    }
-
-    /// The nodes of a part of the topology, each after what it reads.
-    #[must_use]
-    pub fn depth_first(&self, subtopology: usize) -> Vec<NodeIndex> {
-        let mut pending: Vec<NodeIndex> = self.subtopologies[subtopology].sources.iter().rev().copied().collect();
-        let mut order = Vec::new();
-        while let Some(index) = pending.pop() {
-            order.push(index);
-            pending.extend(self.node(index).children.iter().rev());
-        }
-        order
     }
 
     /// The topic of an index.
@@ -303,6 +304,15 @@ impl Topology {
     pub fn aggregate_of(&self, store: StoreIndex) -> Option<&Aggregate> {
         self.nodes.iter().find_map(|node| match &node.kind {
             NodeKind::Aggregate(aggregate) if aggregate.store == store => Some(&**aggregate),
+            _ => None,
+        })
+    }
+
+    /// The table that is kept in `store`.
+    #[must_use]
+    pub fn table_of(&self, store: StoreIndex) -> Option<&Table> {
+        self.nodes.iter().find_map(|node| match &node.kind {
+            NodeKind::ToTable(table) if table.store == store => Some(table),
             _ => None,
         })
     }

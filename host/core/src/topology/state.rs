@@ -111,6 +111,29 @@ pub struct Join {
     pub how: JoinHow,
     /// What is made of both.
     pub value: Joined,
+    /// A row that comes to both sides is in the table before it is looked up.
+    pub right_first: bool,
+}
+
+/// The last value of each key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Where it is kept.
+    pub store: StoreIndex,
+    /// Which changes carry the value before.
+    pub olds: Olds,
+}
+
+/// Which changes of a table carry the value before them, which has to be looked up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Olds {
+    /// None.
+    #[default]
+    Never,
+    /// Those of a step that takes rows of several partitions: a join looks up what the table held at a row's turn.
+    OfMixedSteps,
+    /// All.
+    Always,
 }
 
 /// Which rows leave a [`Join`].

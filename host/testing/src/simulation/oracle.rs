@@ -121,10 +121,8 @@ impl Walk<'_> {
         for port in 0..PORTS_MAX {
             let leaving: Vec<StoredRow> =
                 mapped.iter().filter(|(of, _)| *of == port).map(|(_, row)| row.clone()).collect();
-            let reads = |child: &&NodeIndex| {
-                self.generated.topology.node(**child).input.as_ref().is_some_and(|input| input.port == port)
-            };
-            let children: Vec<NodeIndex> = node.children.iter().filter(reads).copied().collect();
+            let children: Vec<NodeIndex> =
+                node.children.iter().filter(|child| child.port == port).map(|child| child.node).collect();
             for child in children.into_iter().filter(|_| !leaving.is_empty()) {
                 self.visit(child, leaving.clone())?;
             }

@@ -93,7 +93,8 @@ pub fn generate(random: &mut Random) -> Generated {
         sources = vec![builder.random.choose(&written).clone()];
     }
     let Builder { topics, nodes, stores, subtopologies, .. } = builder;
-    let topology = Topology { application: APPLICATION.to_owned(), topics, stores, nodes, subtopologies };
+    let mut topology = Topology { application: APPLICATION.to_owned(), topics, stores, nodes, subtopologies };
+    topology.link();
     Generated { topology: Arc::new(topology), partitions, inputs }
 }
 
@@ -219,9 +220,6 @@ impl Builder<'_> {
 
     fn node(&mut self, part: usize, kind: NodeKind, input: Option<Input>) -> NodeIndex {
         let index = NodeIndex(self.nodes.len());
-        if let Some(input) = &input {
-            self.nodes[input.node.0].children.push(index);
-        }
         // Nothing mends an expression, so only a plugin's policy may be to fail.
         // A late row does not come to a plugin: whether one stops there is not the input's alone.
         let may_fail = match &kind {
@@ -235,12 +233,12 @@ impl Builder<'_> {
         self.nodes.push(Node {
             name: NodeName::from(format!("n{}", index.0).as_str()),
             kind,
-            input,
+            inputs: input.into_iter().collect(),
             children: Vec::new(),
             on_error: if fails { ErrorPolicy::Fail } else { ErrorPolicy::Skip },
             subtopology: part,
+            place: 0,
         });
-        self.subtopologies[part].nodes.push(index);
         index
     }
 

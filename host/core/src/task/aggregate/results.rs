@@ -72,6 +72,7 @@ impl Results {
             timestamps: self.timestamps,
             headers: input.headers.as_ref().map(|headers| headers.select(&self.rows)),
             windows: self.windowed.then_some(self.windows),
+            olds: None,
             origins: self.rows.iter().map(|&row| input.origins[row as usize]).collect(),
         }
     }
@@ -117,6 +118,7 @@ pub(crate) fn changed(aggregate: &Aggregate, state: &TaskState) -> Rows {
     Rows {
         keys: row_keys.into(),
         values: values.into(),
+        olds: None,
         origins: (0..timestamps.len() as u32).collect(),
         timestamps,
         headers: None,

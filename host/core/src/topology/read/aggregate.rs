@@ -67,7 +67,7 @@ impl Reader<'_> {
         let function = self.function(kind, value);
         let window = field(fields, "window").and_then(|(key, value)| self.window(key, value));
         let store = field(fields, "store").and_then(|(_, value)| self.word(value, "`store`", "the name of a store"));
-        let repartition = field(fields, "repartition").and_then(|(_, value)| self.repartition(value));
+        let repartition = self.repartition_beside(fields);
         let mut emit = Emit::default();
         if let Some((_, value)) = field(fields, "emit") {
             let choices = [("update", Emit::Update), ("commit", Emit::Commit), ("close", Emit::Close)];

@@ -1,20 +1,24 @@
 //! `table`, `to-table` and `join`.
 
-use super::super::Format;
 use super::super::JoinHow;
 use super::super::yaml::{Kind, Name, Yaml};
-use super::node::RawKind;
+use super::super::{Format, Span};
+use super::node::{RawKind, Repartition};
 use super::reader::{Reader, field};
 
 /// `join`, and what belongs to it beside it.
 #[derive(Debug)]
 pub(crate) struct RawJoin {
+    /// Where it says `join`.
+    pub span: Span,
     /// The node on the right side.
     pub right: Name,
     pub how: JoinHow,
     /// The value of a joined row; none: both sides.
     pub value: Option<Name>,
     pub value_format: Option<Format>,
+    /// Of the left side.
+    pub repartition: Option<Repartition>,
 }
 
 /// Fields beside `join`.
@@ -39,7 +43,7 @@ impl Reader<'_> {
         Some(RawKind::Table { topic, timestamp, store })
     }
 
-    pub(super) fn join(&mut self, value: &Yaml, fields: &[(Name, Yaml)]) -> Option<RawKind> {
+    pub(super) fn join(&mut self, kind: &Name, value: &Yaml, fields: &[(Name, Yaml)]) -> Option<RawKind> {
         let right = self.word(value, "`join`", "the name of a node that is a table")?;
         let ways = [("inner", JoinHow::Inner), ("left", JoinHow::Left)];
         let how = field(fields, "how").and_then(|(_, value)| self.one_of(value, "`how`", &ways)).unwrap_or_default();
@@ -47,6 +51,7 @@ impl Reader<'_> {
             self.word(value, "`value`", "an expression such as `{'order': left, 'customer': right}`")
         });
         let value_format = self.format(fields, "value-format");
-        Some(RawKind::Join(RawJoin { right, how, value: made, value_format }))
+        let repartition = self.repartition_beside(fields);
+        Some(RawKind::Join(RawJoin { span: kind.span, right, how, value: made, value_format, repartition }))
     }
 }

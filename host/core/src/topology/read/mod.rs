@@ -8,7 +8,7 @@ mod store;
 
 pub(crate) use aggregate::{RawAggregate, RawBuiltin, RawFunction, RawSuppress};
 pub(crate) use join::RawJoin;
-pub(crate) use node::{RawKind, RawMap, RawNode, RawTime, Repartition};
+pub(crate) use node::{RawKind, RawMap, RawNode, RawTable, RawTime, Repartition};
 pub(crate) use reader::Time;
 pub(crate) use store::{RawStore, RawStoreKind};
 

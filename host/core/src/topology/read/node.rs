@@ -1,7 +1,7 @@
 //! `nodes:`.
 
 use super::super::yaml::{Kind, Name, Yaml};
-use super::super::{ErrorPolicy, Format};
+use super::super::{ErrorPolicy, Format, Span};
 use super::aggregate::{RawAggregate, RawSuppress};
 use super::join::{OF_JOINS, RawJoin};
 use super::reader::{Reader, field, unique};
@@ -20,13 +20,14 @@ const OF_AGGREGATES: [&str; 3] = ["window", "store", "emit"];
 const OF_WINDOWS: [&str; 6] = ["grace", "tumbling", "hopping", "sliding", "session", "advance"];
 
 /// Known words, so that they are not taken for slips.
-const LATER_KINDS: [&str; 3] = ["flat-map", "global-table", "merge"];
+const LATER_KINDS: [&str; 2] = ["flat-map", "global-table"];
 
 /// A node as the file declares it.
 #[derive(Debug)]
 pub(crate) struct RawNode {
     pub name: Name,
-    pub from: Option<Name>,
+    /// None for a source; several are merged.
+    pub from: Vec<Name>,
     pub kind: RawKind,
     pub on_error: ErrorPolicy,
 }
@@ -36,6 +37,8 @@ pub(crate) enum RawKind {
     Source {
         topics: Vec<Name>,
         timestamp: Option<RawTime>,
+        /// The table that it is made of.
+        of: Option<Name>,
     },
     /// Written out as a source and [`RawKind::ToTable`] before anything is made of it.
     Table {
@@ -43,8 +46,7 @@ pub(crate) enum RawKind {
         timestamp: Option<RawTime>,
         store: Option<Name>,
     },
-    /// None: its store has its own name.
-    ToTable(Option<Name>),
+    ToTable(RawTable),
     Join(RawJoin),
     Filter(Name),
     Map(RawMap),
@@ -63,6 +65,16 @@ pub(crate) enum RawKind {
     Sink(Name),
     /// Reported already.
     Bad,
+}
+
+/// `to-table`, and `table` behind its source.
+#[derive(Debug)]
+pub(crate) struct RawTable {
+    /// None: it has the table's name.
+    pub store: Option<Name>,
+    /// Where it says `to-table`.
+    pub span: Span,
+    pub repartition: Option<Repartition>,
 }
 
 /// `timestamp` of a source.
@@ -106,7 +118,7 @@ impl RawNode {
     /// The name in the file of the node that this is, or was made of.
     pub fn shown(&self) -> &str {
         match &self.kind {
-            RawKind::RepartitionWrite { of, .. } => &of.text,
+            RawKind::RepartitionWrite { of, .. } | RawKind::Source { of: Some(of), .. } => &of.text,
             _ => &self.name.text,
         }
     }
@@ -115,7 +127,8 @@ impl RawNode {
 impl Reader<'_> {
     pub fn node(&mut self, name: &Name, value: &Yaml) -> RawNode {
         self.check_node_name(name, "a node");
-        let mut node = RawNode { name: name.clone(), from: None, kind: RawKind::Bad, on_error: ErrorPolicy::default() };
+        let mut node =
+            RawNode { name: name.clone(), from: Vec::new(), kind: RawKind::Bad, on_error: ErrorPolicy::default() };
         let what = format!("node `{}`", name.text);
         let Some(fields) = self.map(value, &what, "a map such as `{ from: NODE, sink: TOPIC }`") else { return node };
         self.check_fields(fields, &what);
@@ -124,7 +137,7 @@ impl Reader<'_> {
             node.on_error = self.one_of(value, "`on-error`", &policies).unwrap_or_default();
         }
         let from = field(fields, "from");
-        node.from = from.and_then(|(_, value)| self.from(value));
+        node.from = from.map(|(_, value)| self.from(value)).unwrap_or_default();
         let Some((kind, value)) = self.which(name, fields, &what) else { return node };
         match (from, kind.text.as_str()) {
             (Some((key, _)), other @ ("source" | "table")) => {
@@ -164,6 +177,8 @@ impl Reader<'_> {
             } else if OF_AGGREGATES.contains(&text) && !aggregates && !(is_table && text == "store") {
                 let help = "add `aggregate: count` or another function, or remove it".to_owned();
                 (format!("`{text}` is for aggregates, and {what} is none"), help)
+            } else if text == "merge" {
+                (format!("{what} merges by what it reads"), "write `from: [a, b]`, at any node".to_owned())
             } else {
                 continue;
             };
@@ -176,8 +191,8 @@ impl Reader<'_> {
 
     /// The field that says what the node does.
     fn which<'y>(&mut self, name: &Name, fields: &'y [(Name, Yaml)], what: &str) -> Option<(&'y Name, &'y Yaml)> {
-        let aggregates = field(fields, "aggregate").is_some();
-        let is_kind = |key: &str| KINDS.contains(&key) && !(aggregates && key == "repartition");
+        let by_key = ["aggregate", "join", "to-table"].iter().any(|kind| field(fields, kind).is_some());
+        let is_kind = |key: &str| KINDS.contains(&key) && !(by_key && key == "repartition");
         let kinds: Vec<_> = fields.iter().filter(|(key, _)| is_kind(&key.text)).collect();
         let Some((kind, value)) = kinds.first() else {
             // A word that is not known was meant to say what it does, and is noted already.
@@ -194,25 +209,25 @@ impl Reader<'_> {
         Some((kind, value))
     }
 
-    fn from(&mut self, value: &Yaml) -> Option<Name> {
-        if let Kind::List(_) = value.kind {
-            let help = "give each its own node: several may write to one topic";
-            self.diagnostics.error(
-                value.span,
-                "a node reads from one node; to merge several is not in this version",
-                help,
-            );
-            return None;
+    /// A node, or several that are merged.
+    fn from(&mut self, value: &Yaml) -> Vec<Name> {
+        let nodes = if let Kind::List(nodes) = &value.kind { nodes.as_slice() } else { std::slice::from_ref(value) };
+        if nodes.is_empty() {
+            self.diagnostics.error(value.span, "`from` names no node", "name one at least");
         }
-        self.word(value, "`from`", "the name of a node")
+        nodes.iter().filter_map(|node| self.word(node, "`from`", "the name of a node, or a list of nodes")).collect()
     }
 
     fn kind(&mut self, kind: &Name, value: &Yaml, fields: &[(Name, Yaml)]) -> Option<RawKind> {
         match kind.text.as_str() {
             "source" => Some(self.source(value)),
             "table" => self.table(value, fields),
-            "to-table" => Some(RawKind::ToTable(Some(self.word(value, "`to-table`", "the name of a store")?))),
-            "join" => self.join(value, fields),
+            "to-table" => {
+                let store = Some(self.word(value, "`to-table`", "the name of a store")?);
+                let repartition = self.repartition_beside(fields);
+                Some(RawKind::ToTable(RawTable { store, span: kind.span, repartition }))
+            }
+            "join" => self.join(kind, value, fields),
             "filter" => {
                 Some(RawKind::Filter(self.word(value, "`filter`", "an expression such as `value.price > 10`")?))
             }
@@ -253,7 +268,7 @@ impl Reader<'_> {
             self.diagnostics.error(value.span, "this source has no topic", "name one topic at least");
         }
         let names = list.iter().filter_map(|topic| self.word(topic, "`source`", "a topic or a list of topics"));
-        RawKind::Source { topics: names.collect(), timestamp }
+        RawKind::Source { topics: names.collect(), timestamp, of: None }
     }
 
     pub(super) fn timestamp(&mut self, key: &Name, value: &Yaml) -> Option<RawTime> {
@@ -372,6 +387,11 @@ impl Reader<'_> {
             cases.push((name.clone(), (!is_default).then_some(when)));
         }
         Some(RawKind::Branch(cases))
+    }
+
+    /// Beside what works by key.
+    pub fn repartition_beside(&mut self, fields: &[(Name, Yaml)]) -> Option<Repartition> {
+        field(fields, "repartition").and_then(|(_, value)| self.repartition(value))
     }
 
     /// A name, or `{ name: …, partitions: … }`.

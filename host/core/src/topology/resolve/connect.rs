@@ -4,31 +4,26 @@ use std::collections::BTreeMap;
 
 use super::super::model::{NodeIndex, NodeKind, SubTopology, Topic, TopicIndex, Topology};
 use super::super::read::RawStore;
-use super::super::{Diagnostics, Format, Internal, StoreIndex, StoreKind};
+use super::super::{Diagnostics, Format, Internal, Olds, Span, StoreIndex, StoreKind};
 use crate::record::TopicName;
 
-/// Children of each node, and the connected parts: nodes that read one from another, and nodes that share a store.
+/// The connected parts, nodes that read one from another and nodes that share a store, and the order of the nodes in each.
 ///
 /// `users`: the nodes of each store.
 pub(super) fn connect(topology: &mut Topology, order: &[usize], users: &[Vec<usize>]) {
-    for index in 0..topology.nodes.len() {
-        if let Some(parent) = topology.nodes[index].input.as_ref().map(|input| input.node) {
-            topology.nodes[parent.0].children.push(NodeIndex(index));
-        }
-    }
-    // A node has one input at most, so nodes that read one from another have one source, and are found from there.
     let mut part: Vec<usize> = (0..topology.nodes.len()).collect();
-    for &index in order {
-        if let Some(input) = &topology.nodes[index].input {
-            part[index] = part[input.node.0];
+    let mut join = |first: usize, other: usize| {
+        let (keep, gone) = (part[first], part[other]);
+        if keep != gone {
+            part.iter_mut().filter(|part| **part == gone).for_each(|part| *part = keep);
         }
+    };
+    for &index in order {
+        topology.nodes[index].inputs.iter().for_each(|input| join(input.node.0, index));
     }
     for nodes in users {
         let Some((&first, others)) = nodes.split_first() else { continue };
-        for &other in others {
-            let (keep, gone) = (part[first], part[other]);
-            part.iter_mut().filter(|part| **part == gone).for_each(|part| *part = keep);
-        }
+        others.iter().for_each(|&other| join(first, other));
     }
     let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
     for (index, root) in part.into_iter().enumerate() {
@@ -40,7 +35,6 @@ pub(super) fn connect(topology: &mut Topology, order: &[usize], users: &[Vec<usi
         let node = &mut topology.nodes[index];
         node.subtopology = number;
         let subtopology = &mut topology.subtopologies[number];
-        subtopology.nodes.push(NodeIndex(index));
         if let NodeKind::Source(source) = &node.kind {
             subtopology.sources.push(NodeIndex(index));
             let new = source.topics.iter().filter(|topic| !subtopology.topics.contains(topic)).collect::<Vec<_>>();
@@ -54,6 +48,28 @@ pub(super) fn connect(topology: &mut Topology, order: &[usize], users: &[Vec<usi
         let subtopology = &mut topology.subtopologies[store.subtopology];
         subtopology.stores.push(StoreIndex(index));
         subtopology.row_at_a_time |= store.row_at_a_time;
+    }
+    topology.link();
+    joins(topology);
+}
+
+/// What each join wants of the table on its right side, and which of its sides a row of a source of both comes to first.
+fn joins(topology: &mut Topology) {
+    for index in (0..topology.nodes.len()).map(NodeIndex) {
+        let Some(right) = topology.node(index).inputs.last().map(|input| input.node) else { continue };
+        let way = topology.way_to(right);
+        let own = topology.way_to(index);
+        let shared = way.iter().zip(&own).take_while(|(one, other)| one == other).count();
+        let position = |way: &[NodeIndex]| {
+            let children = &topology.node(way[shared - 1]).children;
+            way.get(shared).and_then(|next| children.iter().position(|child| child.node == *next))
+        };
+        let first = shared > 0 && position(&way) < position(&own);
+        let NodeKind::Join(join) = &mut topology.nodes[index.0].kind else { continue };
+        join.right_first = first;
+        if let NodeKind::ToTable(table) = &mut topology.nodes[right.0].kind {
+            table.olds = table.olds.max(if shared > 0 { Olds::Always } else { Olds::OfMixedSteps });
+        }
     }
 }
 
@@ -70,14 +86,14 @@ pub(super) fn partitions_fit(topology: &mut Topology, diagnostics: &mut Diagnost
         });
         let counts: Vec<(&TopicName, i32)> = counts.collect();
         let Some(&(first, count)) = counts.first() else { continue };
-        if let Some((other, others)) = counts.iter().find(|(_, others)| *others != count) {
+        if let Some((span, message)) = part.nodes.iter().find_map(|index| unlike_sides(topology, *index)) {
+            diagnostics.error(span, message, HELP);
+        } else if let Some((other, others)) = counts.iter().find(|(_, others)| *others != count) {
             let message = format!(
                 "equal keys would not meet in store `{}`: its tasks read `{first}` ({count} partitions) and `{other}` ({others})",
                 store.name
             );
-            let help =
-                "give both topics as many partitions, or send one through `repartition: { name: …, partitions: … }`";
-            diagnostics.error(store.span, message, help);
+            diagnostics.error(store.span, message, HELP);
         }
         for index in &part.topics {
             let topic = &mut topology.topics[index.0];
@@ -86,6 +102,30 @@ pub(super) fn partitions_fit(topology: &mut Topology, diagnostics: &mut Diagnost
             }
         }
     }
+}
+
+/// For topics of different partition counts that meet in a store.
+const HELP: &str = "give both topics as many partitions, or send one through `repartition: { name: …, partitions: … }`";
+
+/// Of a join, that its sides come from topics of different partition counts.
+fn unlike_sides(topology: &Topology, index: NodeIndex) -> Option<(Span, String)> {
+    let NodeKind::Join(_) = topology.node(index).kind else { return None };
+    let right = topology.node(index).inputs.last()?;
+    let topics = |index: NodeIndex| {
+        let NodeKind::Source(source) = &topology.node(topology.way_to(index)[0]).kind else { return None };
+        source.topics.iter().map(|topic| topology.topic(*topic)).find(|topic| topic.partitions.is_some())
+    };
+    let (one, other) = (topics(index)?, topics(right.node)?);
+    (one.partitions != other.partitions).then(|| {
+        let shown = |topic: &Topic| format!("`{}` ({})", topic.name, topic.partitions.unwrap_or_default());
+        let message = format!(
+            "equal keys would not meet in join `{}`: topics {} and {} have different numbers of partitions",
+            topology.node(index).name,
+            shown(one),
+            shown(other)
+        );
+        (right.span, message)
+    })
 }
 
 /// A changelog for each store that is used, unless the file wants none.

@@ -1,66 +1,96 @@
-//! Repartitions as the two nodes that they are: one that writes the internal topic, and one that reads it.
+//! Nodes that stand for several, written out: a repartition writes an internal topic and reads it, a table reads its topic and
+//! keeps it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::Diagnostics;
-use super::super::read::{RawKind, RawNode, Repartition};
+use super::super::read::{RawKind, RawNode, RawTable, Repartition};
 use super::super::yaml::Name;
+use super::super::{Diagnostics, Span};
 
-/// The nodes of a file with every repartition written out: what writes its topic stands right before what reads it.
+/// The nodes of a file with every repartition and table written out: what writes a repartition's topic stands right before
+/// what reads it.
 pub(super) fn expand(nodes: Vec<RawNode>, diagnostics: &mut Diagnostics) -> Vec<RawNode> {
     let needed: Vec<bool> = nodes.iter().map(|node| is_needed(node, &nodes, diagnostics)).collect();
     repartitions_have_names_of_their_own(&nodes, diagnostics);
-    let mut expanded = Vec::with_capacity(nodes.len());
-    let mut own: Vec<Name> = Vec::new();
-    let mut hidden = |name: &Name, suffix: &str| {
-        let text = format!("{}-{suffix}", name.text);
-        own.push(Name { text: text.clone(), span: name.span });
-        Name { text, span: name.span }
-    };
-    for (mut node, needed) in nodes.into_iter().zip(needed) {
-        let (write, read) = match &node.kind {
-            RawKind::Repartition(repartition) => (hidden(&node.name, "write"), Some((None, repartition.clone()))),
-            RawKind::Aggregate(aggregate) if needed => match &aggregate.repartition {
-                Some(repartition) => {
-                    let read = hidden(&node.name, "repartition");
-                    (hidden(&node.name, "repartition-write"), Some((Some(read), repartition.clone())))
-                }
-                None => (node.name.clone(), None),
-            },
-            RawKind::Table { .. } => (hidden(&node.name, "source"), None),
-            _ => (node.name.clone(), None),
-        };
-        if let RawKind::Table { topic, timestamp, store } = node.kind {
-            let kind = RawKind::Source { topics: vec![topic], timestamp };
-            expanded.push(RawNode { name: write.clone(), from: None, kind, on_error: node.on_error });
-            (node.from, node.kind) = (Some(write.clone()), RawKind::ToTable(store));
-        }
-        if let Some((read, repartition)) = read {
-            let of = node.name.clone();
-            let kind = RawKind::RepartitionWrite { of, repartition: repartition.clone() };
-            expanded.push(RawNode { name: write, from: node.from.take(), kind, on_error: node.on_error });
-            if let Some(read) = read {
-                node.from = Some(read.clone());
-                let kind = RawKind::Repartition(repartition);
-                expanded.push(RawNode { name: read, from: None, kind, on_error: node.on_error });
-            }
-        }
-        expanded.push(node);
+    let mut expansion = Expansion::default();
+    for (node, needed) in nodes.into_iter().zip(needed) {
+        expansion.add(node, needed);
     }
-    for name in own {
-        if expanded.iter().filter(|node| node.name.text == name.text).count() > 1 {
-            let message = format!("a node here needs the name `{}` for a part of its own", name.text);
-            diagnostics.error(name.span, message, format!("rename node `{}`", name.text));
+    let Expansion { nodes, own } = expansion;
+    for (name, of) in own {
+        if nodes.iter().filter(|node| node.name.text == name.text).count() > 1 {
+            let message = format!("node `{of}` needs the name `{}` for a part of its own", name.text);
+            diagnostics.error(name.span, message, format!("rename `{}`", name.text));
         }
     }
-    expanded
+    nodes
 }
 
-/// Whether `node` is an aggregate whose rows may not be in the partition of their key.
+#[derive(Default)]
+struct Expansion {
+    nodes: Vec<RawNode>,
+    /// Names that no node of the file may have, and whose they are.
+    own: Vec<(Name, String)>,
+}
+
+impl Expansion {
+    fn add(&mut self, mut node: RawNode, needed: bool) {
+        match node.kind {
+            RawKind::Repartition(ref repartition) => {
+                let repartition = repartition.clone();
+                let write = self.hidden(&node.name, "write");
+                self.write(write, &mut node, repartition);
+            }
+            RawKind::Table { topic, timestamp, store } => {
+                let source = self.hidden(&node.name, "source");
+                let kind = RawKind::Source { topics: vec![topic], timestamp, of: Some(node.name.clone()) };
+                let from = std::mem::replace(&mut node.from, vec![source.clone()]);
+                self.nodes.push(RawNode { name: source, from, kind, on_error: node.on_error });
+                node.kind = RawKind::ToTable(RawTable { store, span: node.name.span, repartition: None });
+            }
+            _ => {
+                if let Some((_, Some(repartition))) = by_key(&node.kind).filter(|_| needed) {
+                    let repartition = repartition.clone();
+                    let read = self.hidden(&node.name, "repartition");
+                    let write = self.hidden(&node.name, "repartition-write");
+                    self.write(write, &mut node, repartition.clone());
+                    let kind = RawKind::Repartition(repartition);
+                    self.nodes.push(RawNode { name: read.clone(), from: Vec::new(), kind, on_error: node.on_error });
+                    node.from = vec![read];
+                }
+            }
+        }
+        self.nodes.push(node);
+    }
+
+    /// What writes the topic of `repartition` reads what `node` read.
+    fn write(&mut self, name: Name, node: &mut RawNode, repartition: Repartition) {
+        let kind = RawKind::RepartitionWrite { of: node.name.clone(), repartition };
+        self.nodes.push(RawNode { name, from: std::mem::take(&mut node.from), kind, on_error: node.on_error });
+    }
+
+    fn hidden(&mut self, of: &Name, suffix: &str) -> Name {
+        let name = Name { text: format!("{}-{suffix}", of.text), span: of.span };
+        self.own.push((name.clone(), of.text.clone()));
+        name
+    }
+}
+
+/// What wants rows of equal keys in one task: where the file says so, and the repartition beside it.
+fn by_key(kind: &RawKind) -> Option<(Span, Option<&Repartition>)> {
+    match kind {
+        RawKind::Aggregate(aggregate) => Some((aggregate.span, aggregate.repartition.as_ref())),
+        RawKind::Join(join) => Some((join.span, join.repartition.as_ref())),
+        RawKind::ToTable(table) => Some((table.span, table.repartition.as_ref())),
+        _ => None,
+    }
+}
+
+/// Whether `node` works by key and its rows may not be in the partition of their key.
 fn is_needed(node: &RawNode, nodes: &[RawNode], diagnostics: &mut Diagnostics) -> bool {
-    let RawKind::Aggregate(aggregate) = &node.kind else { return false };
+    let Some((span, repartition)) = by_key(&node.kind) else { return false };
     let Some(culprit) = changes_key(node, nodes) else { return false };
-    if aggregate.repartition.is_none() {
+    if repartition.is_none() {
         let message = format!(
             "rows of equal keys may not meet in one task: `{}` gives them new keys before `{}`",
             culprit.name.text, node.name.text
@@ -70,24 +100,27 @@ fn is_needed(node: &RawNode, nodes: &[RawNode], diagnostics: &mut Diagnostics) -
         } else {
             String::new()
         };
-        diagnostics.error(aggregate.span, message, format!("add `repartition: NAME` to this aggregate{process}"));
+        diagnostics.error(span, message, format!("add `repartition: NAME` to node `{}`{process}", node.name.text));
     }
     true
 }
 
-/// The node before `node` that gives rows new keys, after which no other brings them to their partitions.
-fn changes_key<'a>(node: &RawNode, nodes: &'a [RawNode]) -> Option<&'a RawNode> {
-    let mut from = node.from.as_ref();
-    // As many steps as there are nodes: in a cycle there is no end.
-    for _ in nodes {
-        let name = from?.text.split('.').next();
-        let before = nodes.iter().find(|other| Some(other.name.text.as_str()) == name)?;
+/// A node before `node` that gives rows new keys, after which no other brings them to their partitions.
+fn changes_key<'a>(node: &'a RawNode, nodes: &'a [RawNode]) -> Option<&'a RawNode> {
+    let mut pending: Vec<&str> = node.from.iter().rev().map(|from| from.text.as_str()).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(from) = pending.pop() {
+        let name = from.split('.').next()?;
+        let Some(before) = nodes.iter().find(|other| other.name.text == name).filter(|_| seen.insert(name)) else {
+            continue;
+        };
         match &before.kind {
             RawKind::Map(map) if map.key.is_some() => return Some(before),
             RawKind::Process(process) if !process.keeps_key => return Some(before),
             // Its rows came to their partitions, or that is its own mistake.
-            RawKind::Aggregate(_) | RawKind::Repartition(_) | RawKind::Table { .. } => return None,
-            _ => from = before.from.as_ref(),
+            RawKind::Repartition(_) => {}
+            kind if by_key(kind).is_some() => {}
+            _ => pending.extend(before.from.iter().rev().map(|from| from.text.as_str())),
         }
     }
     None
@@ -96,10 +129,9 @@ fn changes_key<'a>(node: &RawNode, nodes: &'a [RawNode]) -> Option<&'a RawNode> 
 fn repartitions_have_names_of_their_own(nodes: &[RawNode], diagnostics: &mut Diagnostics) {
     let mut users: BTreeMap<&str, &str> = BTreeMap::new();
     for node in nodes {
-        let repartition: Option<&Repartition> = match &node.kind {
+        let repartition = match &node.kind {
             RawKind::Repartition(repartition) => Some(repartition),
-            RawKind::Aggregate(aggregate) => aggregate.repartition.as_ref(),
-            _ => None,
+            kind => by_key(kind).and_then(|(_, repartition)| repartition),
         };
         let Some(Repartition { name, .. }) = repartition else { continue };
         if let Some(user) = users.insert(&name.text, &node.name.text) {

@@ -9,11 +9,12 @@ use super::super::{PORT_LATE, Span, did_you_mean};
 use super::Resolver;
 
 impl<'a> Resolver<'a> {
-    pub(super) fn input(&mut self, node: &'a RawNode) -> Option<Input> {
+    /// What `node` reads, but for the right side of a join.
+    pub(super) fn inputs_of(&mut self, node: &'a RawNode) -> Vec<Input> {
         if matches!(node.kind, RawKind::Source { .. } | RawKind::Repartition(_)) {
-            return None;
+            return Vec::new();
         }
-        self.reads(node, node.from.as_ref()?)
+        node.from.iter().filter_map(|from| self.reads(node, from)).collect()
     }
 
     /// What `from` names, for `node`.
@@ -95,11 +96,17 @@ impl<'a> Resolver<'a> {
 
     /// What node `index` reads, be it by way of a topic, and the table that it is joined with.
     fn upstreams(&self, index: usize) -> impl Iterator<Item = usize> + use<> {
-        let left = match self.raw[index].kind {
+        let write = match self.raw[index].kind {
             RawKind::Repartition(_) => index.checked_sub(1), // what writes its topic stands before it
-            _ => self.inputs[index].as_ref().map(|input| input.node.0),
+            _ => None,
         };
-        left.into_iter().chain(self.rights[index])
+        let nodes: Vec<usize> = self.read_by(index).map(|input| input.node.0).collect();
+        write.into_iter().chain(nodes)
+    }
+
+    /// All that node `index` reads; the right side of a join comes last.
+    pub(super) fn read_by(&self, index: usize) -> impl DoubleEndedIterator<Item = &Input> {
+        self.inputs[index].iter().chain(&self.rights[index])
     }
 
     /// Nodes so that each comes after what it reads. Nodes of a cycle, and behind one, are left out.
@@ -158,10 +165,7 @@ impl<'a> Resolver<'a> {
             names.dedup(); // both halves of a repartition
         }
         let shown: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        let span = self
-            .upstreams(first)
-            .next()
-            .and(self.inputs[first].as_ref().or(self.inputs[first.saturating_sub(1)].as_ref()));
+        let span = self.read_by(first).next().or_else(|| self.read_by(first.saturating_sub(1)).next());
         let span = span.map_or(self.raw[first].name.span, |input| input.span);
         let message = format!("these nodes read from one another in a cycle: {}", shown.join(" -> "));
         self.diagnostics.error(
@@ -177,9 +181,9 @@ impl<'a> Resolver<'a> {
         for node in self.raw {
             let RawKind::Source { topics, .. } = &node.kind else { continue };
             for topic in topics {
-                if let Some(reader) = readers.insert(&topic.text, &node.name.text) {
+                if let Some(reader) = readers.insert(&topic.text, node.shown()) {
                     let message =
-                        format!("topic `{}` is read twice, by `{reader}` and by `{}`", topic.text, node.name.text);
+                        format!("topic `{}` is read twice, by `{reader}` and by `{}`", topic.text, node.shown());
                     self.diagnostics.error(topic.span, message, format!("let what comes after read `from: {reader}`"));
                     readers.insert(&topic.text, reader);
                 }

@@ -1,6 +1,6 @@
 //! Joins: the table on the right side, and what is made of both.
 
-use super::super::model::NodeKind;
+use super::super::model::{Input, NodeKind};
 use super::super::read::{RawJoin, RawKind, RawNode};
 use super::super::{Format, Join, Joined, StoreIndex};
 use super::{Flow, Resolver};
@@ -8,10 +8,10 @@ use crate::expression::compile_joiner;
 
 impl<'a> Resolver<'a> {
     /// The table that `node` is joined with, if it is a join.
-    pub(super) fn right(&mut self, node: &'a RawNode) -> Option<usize> {
+    pub(super) fn right(&mut self, node: &'a RawNode) -> Option<Input> {
         let RawKind::Join(join) = &node.kind else { return None };
-        let right = self.reads(node, &join.right)?.node.0;
-        let target = &self.raw[right];
+        let right = self.reads(node, &join.right)?;
+        let target = &self.raw[right.node.0];
         match target.kind {
             RawKind::ToTable(_) => Some(right),
             RawKind::Bad => None,
@@ -23,19 +23,6 @@ impl<'a> Resolver<'a> {
                 None
             }
         }
-    }
-
-    /// The source whose rows come to node `index`.
-    pub(super) fn root(&self, index: usize) -> usize {
-        let mut root = index;
-        // As many steps as there are nodes: in a cycle there is no end.
-        for _ in 0..self.raw.len() {
-            match &self.inputs[root] {
-                Some(input) => root = input.node.0,
-                None => break,
-            }
-        }
-        root
     }
 
     pub(super) fn join(
@@ -71,7 +58,8 @@ impl<'a> Resolver<'a> {
             }
         };
         let output = Flow { key: input.key, value: Some(format), closes_ms: input.closes_ms };
-        let kind = || Some(NodeKind::Join(Box::new(Join { table: table?, how: join.how, value: value? })));
+        let kind =
+            || Some(NodeKind::Join(Box::new(Join { table: table?, how: join.how, value: value?, right_first: false })));
         (kind(), output)
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn resolve(mut file: File, text: &str, diagnostics: &mut Diagnostics)
         rights: Vec::new(),
     };
     resolver.repartition_topics();
-    resolver.inputs = raw.iter().map(|node| resolver.input(node)).collect();
+    resolver.inputs = raw.iter().map(|node| resolver.inputs_of(node)).collect();
     resolver.rights = raw.iter().map(|node| resolver.right(node)).collect();
     let order = resolver.order();
     resolver.sources_share_no_topic();
@@ -93,10 +93,10 @@ struct Resolver<'a> {
     used: Vec<bool>,
     /// The topics of repartitions, by the node that writes.
     written: BTreeMap<usize, TopicIndex>,
-    /// Of each node; none for a source, and where a mistake was noted.
-    inputs: Vec<Option<Input>>,
+    /// Of each node; without those where a mistake was noted.
+    inputs: Vec<Vec<Input>>,
     /// Of each join, the table on its right side.
-    rights: Vec<Option<usize>>,
+    rights: Vec<Option<Input>>,
 }
 
 /// What is known of the rows on the way out of a node. No format: a mistake was noted, and nothing is held against them.
@@ -109,6 +109,18 @@ struct Flow {
 }
 
 impl Flow {
+    /// Of rows of both.
+    fn merge(self, other: Self) -> Self {
+        // Rows of several formats have bytes in common.
+        let common = |one: Option<Format>, other: Option<Format>| match (one, other) {
+            (Some(one), Some(other)) if one != other => Some(Format::Bytes),
+            (one, other) => one.and(other),
+        };
+        // Rows of a node all have a window, or none has.
+        let closes_ms = self.closes_ms.zip(other.closes_ms).map(|(one, other)| one.max(other));
+        Self { key: common(self.key, other.key), value: common(self.value, other.value), closes_ms }
+    }
+
     fn formats(self) -> (Format, Format, bool) {
         // After a mistake it is checked as JSON with windows, which allows most.
         let unknown = self.key.is_none() && self.value.is_none();

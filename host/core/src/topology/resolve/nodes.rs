@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::model::{Branch, EventTime, Input, Node, NodeKind, NodeName, PluginRef, Source, TopicIndex};
 use super::super::read::{RawKind, RawMap, RawNode, RawTime, RawTopic};
 use super::super::yaml::Name;
-use super::super::{Format, Map, PORT_LATE};
+use super::super::{Format, Map, Olds, PORT_LATE, Table};
 use super::stores::{StoreUse, Stores};
 use super::{Flow, Resolver, stateless};
 
@@ -17,7 +17,7 @@ impl<'a> Resolver<'a> {
         let rest = (0..self.raw.len()).filter(|node| !order.contains(node));
         for index in order.iter().copied().chain(rest) {
             let input = self.flow_into(index, &flows);
-            let right = self.rights[index].map(|right| flows[right].1).unwrap_or_default();
+            let right = self.rights[index].as_ref().map(|right| flows[right.node.0].1).unwrap_or_default();
             let (kind, output) = self.kind(index, (input, right), &stores.of_nodes[index]);
             flows[index] = (input, output);
             kinds.extend(kind.map(|kind| (index, kind)));
@@ -25,10 +25,11 @@ impl<'a> Resolver<'a> {
         let nodes = self.raw.iter().enumerate().map(|(index, node)| Node {
             name: NodeName::from(node.name.text.as_str()),
             kind: kinds.remove(&index).unwrap_or(NodeKind::Source(Source::default())),
-            input: self.inputs[index].clone(),
+            inputs: self.read_by(index).cloned().collect(),
             children: Vec::new(),
             on_error: node.on_error,
             subtopology: 0,
+            place: 0,
         });
         nodes.collect()
     }
@@ -39,10 +40,12 @@ impl<'a> Resolver<'a> {
             // A topic carries no windows.
             return index.checked_sub(1).map_or(Flow::default(), |write| Flow { closes_ms: None, ..flows[write].0 });
         }
-        let Some(input) = &self.inputs[index] else { return Flow::default() };
-        let (before, after) = flows[input.node.0];
-        let late = input.port == PORT_LATE && matches!(self.raw[input.node.0].kind, RawKind::Aggregate(_));
-        if late { before } else { after }
+        let flow = |input: &Input| {
+            let (before, after) = flows[input.node.0];
+            let late = input.port == PORT_LATE && matches!(self.raw[input.node.0].kind, RawKind::Aggregate(_));
+            if late { before } else { after }
+        };
+        self.inputs[index].iter().map(flow).reduce(Flow::merge).unwrap_or_default()
     }
 
     fn kind(&mut self, index: usize, (input, right): (Flow, Flow), stores: &StoreUse) -> (Option<NodeKind>, Flow) {
@@ -50,7 +53,7 @@ impl<'a> Resolver<'a> {
         let name = &node.name.text;
         match &node.kind {
             RawKind::Bad | RawKind::Table { .. } => (None, Flow::default()),
-            RawKind::Source { topics, timestamp } => self.source(name, topics, timestamp.as_ref()),
+            RawKind::Source { topics, timestamp, .. } => self.source(name, topics, timestamp.as_ref()),
             RawKind::Filter(source) => (self.expression(source, input).map(NodeKind::Filter), input),
             RawKind::Branch(cases) => {
                 let branches = cases.iter().map(|(case, when)| Branch {
@@ -90,7 +93,10 @@ impl<'a> Resolver<'a> {
             }
             RawKind::Aggregate(aggregate) => self.aggregate(aggregate, input, stores.own),
             // A topic's windows are nobody's, and a table has one row for each key.
-            RawKind::ToTable(_) => (stores.own.map(NodeKind::ToTable), Flow { closes_ms: None, ..input }),
+            RawKind::ToTable(_) => {
+                let kind = stores.own.map(|store| NodeKind::ToTable(Table { store, olds: Olds::Never }));
+                (kind, Flow { closes_ms: None, ..input })
+            }
             RawKind::Join(join) => self.join(index, join, input, right, stores.own),
             RawKind::Suppress(suppress) => self.suppress(name, suppress, input, stores.own),
             RawKind::Sink(topic) => (self.topic(name, "writes", topic).map(NodeKind::Sink), Flow::default()),
@@ -138,8 +144,8 @@ impl<'a> Resolver<'a> {
 
     /// What the topic takes to which node `index` sends its rows, if it sends them there alone.
     pub(super) fn sinks_take(&self, index: usize) -> Option<(Format, Format)> {
-        let reads = |(_, input): &(&RawNode, &Option<Input>)| input.as_ref().is_some_and(|input| input.node.0 == index);
-        let mut formats = self.raw.iter().zip(&self.inputs).filter(reads).map(|(node, _)| {
+        let reads = |other: &(usize, &RawNode)| self.read_by(other.0).any(|input| input.node.0 == index);
+        let mut formats = self.raw.iter().enumerate().filter(reads).map(|(_, node)| {
             let RawKind::Sink(topic) = &node.kind else { return None };
             let topic = &self.file.topics[self.names.get(topic.text.as_str())?.0];
             Some((topic.key, topic.value))

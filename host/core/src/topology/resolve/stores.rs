@@ -71,8 +71,9 @@ impl Resolver<'_> {
                         self.diagnostics.error(span, message, "give each a store of its own");
                     }
                 }
-                RawKind::ToTable(store) => {
-                    stores.of_nodes[index].own = self.table_store(index, store.as_ref().unwrap_or(name), &mut stores);
+                RawKind::ToTable(table) => {
+                    let store = table.store.as_ref().unwrap_or(name);
+                    stores.of_nodes[index].own = self.table_store(index, store, &mut stores);
                 }
                 RawKind::Suppress(_) => {
                     stores.of_nodes[index].own =
@@ -91,11 +92,12 @@ impl Resolver<'_> {
                 _ => {}
             }
         }
-        for (index, table) in self.rights.iter().enumerate().filter_map(|(index, table)| Some((index, (*table)?))) {
-            let Some(store) = stores.of_nodes[table].own else { continue };
+        for (index, table) in self.rights.iter().enumerate() {
+            let Some(store) = table.as_ref().and_then(|table| stores.of_nodes[table.node.0].own) else { continue };
             stores.of_nodes[index].own = Some(store);
             stores.users[store.0].push(index);
         }
+        self.tables_are_written_by_their_nodes(&stores);
         self.retentions_are_known(&stores);
         for (store, users) in stores.stores.iter_mut().zip(&stores.users) {
             let expires = matches!(store.kind, StoreKind::KeyValue { ttl_ms: Some(_) });
@@ -160,14 +162,29 @@ impl Resolver<'_> {
     }
 
     /// Whether a row could read in a store what one after it wrote, were they taken together: several nodes use it, and it is
-    /// not that rows of one source alone write it and those of others read.
+    /// not that of a table, whose changes go to the joins that read it.
     fn meet(&self, users: &[usize]) -> bool {
         let [writer, others @ ..] = users else { return false };
         let reads = |user: &usize| matches!(self.raw[*user].kind, RawKind::Join(_));
         let is_table = matches!(self.raw[*writer].kind, RawKind::ToTable(_)) && others.iter().all(reads);
-        match is_table {
-            true => others.iter().any(|&user| self.root(user) == self.root(*writer)),
-            false => !others.is_empty(),
+        !others.is_empty() && !is_table
+    }
+
+    /// Refuses a table's store to other nodes that would write it.
+    fn tables_are_written_by_their_nodes(&mut self, stores: &Stores) {
+        for (index, node) in self.raw.iter().enumerate() {
+            let (RawKind::ToTable(_), Some(store)) = (&node.kind, stores.of_nodes[index].own) else { continue };
+            let is_join = |other: &usize| matches!(self.raw[*other].kind, RawKind::Join(_));
+            let other = stores.users[store.0].iter().find(|other| **other != index && !is_join(other));
+            if let Some(&other) = other {
+                let (table, store) = (&node.name.text, &stores.stores[store.0].name);
+                let message = format!(
+                    "node `{}` uses store `{store}`, which is that of table `{table}`",
+                    self.raw[other].shown()
+                );
+                let help = format!("give it a store of its own; to read the table, `join: {table}`");
+                self.diagnostics.error(self.raw[other].name.span, message, help);
+            }
         }
     }
 

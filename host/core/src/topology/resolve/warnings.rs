@@ -5,8 +5,9 @@ use super::Resolver;
 
 impl Resolver<'_> {
     pub(super) fn warn_of_what_is_not_read(&mut self) {
+        let all: Vec<_> = (0..self.raw.len()).flat_map(|index| self.read_by(index)).cloned().collect();
         let read = |index: usize, port: Option<u32>| {
-            let mut inputs = self.inputs.iter().flatten();
+            let mut inputs = all.iter();
             inputs.any(|input| input.node.0 == index && port.is_none_or(|port| input.port == port))
         };
         for (index, node) in self.raw.iter().enumerate() {
