@@ -35,7 +35,7 @@ impl Step<'_> {
 }
 
 /// The cell that an expression makes; null too where there is no expression.
-fn evaluate(
+pub(crate) fn evaluate(
     mapping: Option<&dyn Mapping>,
     format: Format,
     rows: &Rows,

@@ -5,9 +5,11 @@
 
 pub(crate) mod aggregate;
 mod call;
+mod changes;
 mod extract;
 mod group;
 mod instances;
+mod join;
 pub mod life;
 mod map;
 mod metrics;
@@ -17,6 +19,7 @@ mod stateful;
 mod step;
 mod suppress;
 mod table;
+mod table_join;
 mod timers;
 
 use std::cell::RefCell;

@@ -113,13 +113,14 @@ impl<'a> Step<'a> {
     fn visit(&mut self, index: NodeIndex, arrived: Arrived) -> Result<(), Poison> {
         let topology = self.scope.topology;
         let kind = &topology.node(index).kind;
-        if let NodeKind::Join(join) = kind {
-            let joined = self.join(index, join, arrived)?;
-            self.pass(index, vec![(0, joined)]);
-            return Ok(());
-        }
-        let rows = Rows::interleave(arrived.into_iter().map(|(_, rows)| rows).collect());
-        let outputs = self.outputs(index, kind, rows)?;
+        let outputs = match kind {
+            NodeKind::Join(join) => vec![(0, self.join(index, join, arrived)?)],
+            NodeKind::JoinTables(join) => vec![(0, self.join_tables(index, join, arrived)?)],
+            _ => {
+                let rows = Rows::interleave(arrived.into_iter().map(|(_, rows)| rows).collect());
+                self.outputs(index, kind, rows)?
+            }
+        };
         self.pass(index, outputs);
         Ok(())
     }
@@ -148,7 +149,9 @@ impl<'a> Step<'a> {
             NodeKind::Map(map) => one(self.map(index, map, &rows)?),
             NodeKind::Aggregate(aggregate) => self.aggregate(index, aggregate, &rows),
             NodeKind::Suppress(suppress) => one(self.suppress(index, suppress, &rows)?),
-            NodeKind::ToTable(table) => one(self.to_table(index, *table, &rows)?),
+            NodeKind::ToTable(table) => one(self.keep(index, *table, &rows)?),
+            NodeKind::FilterTable(expression) => one(self.filter_table(index, expression.as_ref(), &rows)?),
+            NodeKind::MapTable(map) => one(self.map_table(index, map, &rows)?),
             NodeKind::Process(plugin) => match plugin.timers {
                 None => self.process(index, &rows),
                 Some(timers) => self.process_timed(index, timers, &rows),
@@ -158,8 +161,8 @@ impl<'a> Step<'a> {
                 self.sinks.push(*topic, rows);
                 Ok(Vec::new())
             }
-            // Takes its two sides apart.
-            NodeKind::Join(_) => Ok(Vec::new()),
+            // Their sides are told apart before.
+            NodeKind::Join(_) | NodeKind::JoinTables(_) => Ok(Vec::new()),
         }
     }
 

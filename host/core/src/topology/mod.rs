@@ -57,7 +57,7 @@ pub use model::{
 };
 pub use state::{
     Aggregate, Builtin, Emit, Function, Join, JoinHow, Joined, Map, Olds, PORT_LATE, PORT_RESULTS, Store, StoreIndex,
-    StoreKind, Suppress, SuppressUntil, Table, WhenFull, Window, WindowKind,
+    StoreKind, Suppress, SuppressUntil, Table, TableJoin, WhenFull, Window, WindowKind,
 };
 
 /// The topology in `text`, which is shown as `file_name` where something is wrong.

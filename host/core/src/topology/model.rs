@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Span;
-use super::state::{Aggregate, Function, Join, Map, Store, StoreIndex, Suppress, Table};
+use super::state::{Aggregate, Function, Join, Map, Store, StoreIndex, Suppress, Table, TableJoin};
 use crate::expression::{Expression, Mapping};
 use crate::record::TopicName;
 
@@ -169,8 +169,14 @@ pub enum NodeKind {
     Suppress(Suppress),
     /// Keeps the last value of each key: rows are changes of a table from here on. A null value deletes.
     ToTable(Table),
+    /// Lets those rows of a table be for which the expression is true.
+    FilterTable(Arc<dyn Expression>),
+    /// Makes new values of a table by an expression.
+    MapTable(Map),
     /// Joins rows with what a table has for them; its last input is the table.
     Join(Box<Join>),
+    /// Joins tables of the same keys; its inputs are the left and the right side.
+    JoinTables(Box<TableJoin>),
     /// Writes rows to a topic.
     Sink(TopicIndex),
 }

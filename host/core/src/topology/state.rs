@@ -115,6 +115,23 @@ pub struct Join {
     pub right_first: bool,
 }
 
+/// Two tables of the same keys.
+#[derive(Clone, Debug)]
+pub struct TableJoin {
+    /// Where the left side is kept.
+    pub left: StoreIndex,
+    /// Where the right side is kept.
+    pub right: StoreIndex,
+    /// Which rows the joined table has.
+    pub how: JoinHow,
+    /// What is made of both.
+    pub value: Joined,
+    /// Of a row that changes both sides: its right change sees its left one.
+    pub sees_left: bool,
+    /// Its left change sees its right one. Both where both sides are one table.
+    pub sees_right: bool,
+}
+
 /// The last value of each key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -136,7 +153,7 @@ pub enum Olds {
     Always,
 }
 
-/// Which rows leave a [`Join`].
+/// Which rows leave a join.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JoinHow {
     /// Those that have found a row.
@@ -144,6 +161,8 @@ pub enum JoinHow {
     Inner,
     /// All of the left side: one that has found nothing is joined with null.
     Left,
+    /// All of both sides. Of tables alone.
+    Outer,
 }
 
 /// The value of a joined row.

@@ -271,6 +271,9 @@ impl Builder<'_> {
             | NodeKind::Aggregate(_)
             | NodeKind::Suppress(_)
             | NodeKind::ToTable(_)
+            | NodeKind::FilterTable(_)
+            | NodeKind::MapTable(_)
+            | NodeKind::JoinTables(_)
             | NodeKind::Join(_) => 1,
             NodeKind::Sink(_) => 0,
         };

@@ -3,7 +3,9 @@
 
 mod joins;
 mod ledger;
+mod lines;
 mod plain;
+mod tables;
 mod topologies;
 
 use std::collections::BTreeMap;

@@ -45,10 +45,10 @@ impl Reader<'_> {
 
     pub(super) fn join(&mut self, kind: &Name, value: &Yaml, fields: &[(Name, Yaml)]) -> Option<RawKind> {
         let right = self.word(value, "`join`", "the name of a node that is a table")?;
-        let ways = [("inner", JoinHow::Inner), ("left", JoinHow::Left)];
+        let ways = [("inner", JoinHow::Inner), ("left", JoinHow::Left), ("outer", JoinHow::Outer)];
         let how = field(fields, "how").and_then(|(_, value)| self.one_of(value, "`how`", &ways)).unwrap_or_default();
         let made = field(fields, "value").and_then(|(_, value)| {
-            self.word(value, "`value`", "an expression such as `{'order': left, 'customer': right}`")
+            self.word(value, "`value`", "an expression such as `'{\"order\": left, \"customer\": right}'`")
         });
         let value_format = self.format(fields, "value-format");
         let repartition = self.repartition_beside(fields);

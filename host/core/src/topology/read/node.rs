@@ -50,6 +50,10 @@ pub(crate) enum RawKind {
     Join(RawJoin),
     Filter(Name),
     Map(RawMap),
+    /// Told from [`RawKind::Join`], [`RawKind::Filter`] and [`RawKind::Map`] by what they read.
+    JoinTables(RawJoin),
+    FilterTable(Name),
+    MapTable(RawMap),
     Process(RawProcess),
     /// A case without an expression is the default.
     Branch(Vec<(Name, Option<Name>)>),
@@ -75,6 +79,8 @@ pub(crate) struct RawTable {
     /// Where it says `to-table`.
     pub span: Span,
     pub repartition: Option<Repartition>,
+    /// The node whose rows it keeps, where the file does not say so.
+    pub of: Option<Name>,
 }
 
 /// `timestamp` of a source.
@@ -118,7 +124,9 @@ impl RawNode {
     /// The name in the file of the node that this is, or was made of.
     pub fn shown(&self) -> &str {
         match &self.kind {
-            RawKind::RepartitionWrite { of, .. } | RawKind::Source { of: Some(of), .. } => &of.text,
+            RawKind::RepartitionWrite { of, .. }
+            | RawKind::Source { of: Some(of), .. }
+            | RawKind::ToTable(RawTable { of: Some(of), .. }) => &of.text,
             _ => &self.name.text,
         }
     }
@@ -225,7 +233,7 @@ impl Reader<'_> {
             "to-table" => {
                 let store = Some(self.word(value, "`to-table`", "the name of a store")?);
                 let repartition = self.repartition_beside(fields);
-                Some(RawKind::ToTable(RawTable { store, span: kind.span, repartition }))
+                Some(RawKind::ToTable(RawTable { store, span: kind.span, repartition, of: None }))
             }
             "join" => self.join(kind, value, fields),
             "filter" => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::model::{NodeIndex, NodeKind, SubTopology, Topic, TopicIndex, Topology};
 use super::super::read::RawStore;
-use super::super::{Diagnostics, Format, Internal, Olds, Span, StoreIndex, StoreKind};
+use super::super::{Diagnostics, Format, Internal, JoinHow, Olds, Span, StoreIndex, StoreKind};
 use crate::record::TopicName;
 
 /// The connected parts, nodes that read one from another and nodes that share a store, and the order of the nodes in each.
@@ -53,24 +53,46 @@ pub(super) fn connect(topology: &mut Topology, order: &[usize], users: &[Vec<usi
     joins(topology);
 }
 
-/// What each join wants of the table on its right side, and which of its sides a row of a source of both comes to first.
+/// What the joins and filters want of the tables that they read, and which of its sides a row that comes to both changes first.
 fn joins(topology: &mut Topology) {
     for index in (0..topology.nodes.len()).map(NodeIndex) {
-        let Some(right) = topology.node(index).inputs.last().map(|input| input.node) else { continue };
-        let way = topology.way_to(right);
-        let own = topology.way_to(index);
-        let shared = way.iter().zip(&own).take_while(|(one, other)| one == other).count();
-        let position = |way: &[NodeIndex]| {
-            let children = &topology.node(way[shared - 1]).children;
-            way.get(shared).and_then(|next| children.iter().position(|child| child.node == *next))
+        let inputs: Vec<NodeIndex> = topology.node(index).inputs.iter().map(|input| input.node).collect();
+        let (Some(&left), Some(&right)) = (inputs.first(), inputs.last()) else { continue };
+        // A stream comes to the join at its turn, a table to its store.
+        let is_of_tables = matches!(topology.node(index).kind, NodeKind::JoinTables(_));
+        let (shared, first) = meet(topology, if is_of_tables { left } else { index }, right);
+        let mixed = if shared { Olds::Always } else { Olds::OfMixedSteps };
+        let always = |always: bool| if always { Olds::Always } else { mixed };
+        let (of_left, of_right) = match &mut topology.nodes[index.0].kind {
+            NodeKind::FilterTable(_) => (Olds::Always, Olds::Never),
+            NodeKind::Join(join) => {
+                join.right_first = first;
+                (Olds::Never, mixed)
+            }
+            NodeKind::JoinTables(join) => {
+                let same = left == right;
+                (join.sees_left, join.sees_right) = (same || !first, same || first);
+                (always(join.how != JoinHow::Inner), always(join.how == JoinHow::Outer))
+            }
+            _ => continue,
         };
-        let first = shared > 0 && position(&way) < position(&own);
-        let NodeKind::Join(join) = &mut topology.nodes[index.0].kind else { continue };
-        join.right_first = first;
-        if let NodeKind::ToTable(table) = &mut topology.nodes[right.0].kind {
-            table.olds = table.olds.max(if shared > 0 { Olds::Always } else { Olds::OfMixedSteps });
+        for (table, olds) in [(left, of_left), (right, of_right)] {
+            if let NodeKind::ToTable(table) = &mut topology.nodes[table.0].kind {
+                table.olds = table.olds.max(olds);
+            }
         }
     }
+}
+
+/// Whether rows of one source come to both nodes, and if they come to `right` first.
+fn meet(topology: &Topology, left: NodeIndex, right: NodeIndex) -> (bool, bool) {
+    let (left, right) = (topology.way_to(left), topology.way_to(right));
+    let shared = left.iter().zip(&right).take_while(|(left, right)| left == right).count();
+    let Some(last) = shared.checked_sub(1) else { return (false, false) };
+    let children = &topology.node(left[last]).children;
+    let position =
+        |way: &[NodeIndex]| way.get(shared).and_then(|next| children.iter().position(|child| child.node == *next));
+    (true, position(&right) < position(&left))
 }
 
 /// Refuses a store by key in tasks whose topics put equal keys into partitions of different numbers; repartition topics
@@ -109,7 +131,7 @@ const HELP: &str = "give both topics as many partitions, or send one through `re
 
 /// Of a join, that its sides come from topics of different partition counts.
 fn unlike_sides(topology: &Topology, index: NodeIndex) -> Option<(Span, String)> {
-    let NodeKind::Join(_) = topology.node(index).kind else { return None };
+    let (NodeKind::Join(_) | NodeKind::JoinTables(_)) = topology.node(index).kind else { return None };
     let right = topology.node(index).inputs.last()?;
     let topics = |index: NodeIndex| {
         let NodeKind::Source(source) = &topology.node(topology.way_to(index)[0]).kind else { return None };

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::read::{RawKind, RawNode, RawTable, Repartition};
 use super::super::yaml::Name;
 use super::super::{Diagnostics, Span};
+use super::tables;
 
 /// The nodes of a file with every repartition and table written out: what writes a repartition's topic stands right before
 /// what reads it.
 pub(super) fn expand(nodes: Vec<RawNode>, diagnostics: &mut Diagnostics) -> Vec<RawNode> {
+    let nodes = tables::tables(nodes, diagnostics);
     let needed: Vec<bool> = nodes.iter().map(|node| is_needed(node, &nodes, diagnostics)).collect();
     repartitions_have_names_of_their_own(&nodes, diagnostics);
     let mut expansion = Expansion::default();
@@ -46,8 +48,9 @@ impl Expansion {
                 let kind = RawKind::Source { topics: vec![topic], timestamp, of: Some(node.name.clone()) };
                 let from = std::mem::replace(&mut node.from, vec![source.clone()]);
                 self.nodes.push(RawNode { name: source, from, kind, on_error: node.on_error });
-                node.kind = RawKind::ToTable(RawTable { store, span: node.name.span, repartition: None });
+                node.kind = RawKind::ToTable(RawTable { store, span: node.name.span, repartition: None, of: None });
             }
+            RawKind::ToTable(RawTable { of: Some(ref of), .. }) => self.own.push((node.name.clone(), of.text.clone())),
             _ => {
                 if let Some((_, Some(repartition))) = by_key(&node.kind).filter(|_| needed) {
                     let repartition = repartition.clone();

@@ -2,14 +2,15 @@
 
 use super::super::model::{Input, NodeKind};
 use super::super::read::{RawJoin, RawKind, RawNode};
-use super::super::{Format, Join, Joined, StoreIndex};
+use super::super::{Format, Join, Joined, TableJoin};
+use super::stores::StoreUse;
 use super::{Flow, Resolver};
 use crate::expression::compile_joiner;
 
 impl<'a> Resolver<'a> {
     /// The table that `node` is joined with, if it is a join.
     pub(super) fn right(&mut self, node: &'a RawNode) -> Option<Input> {
-        let RawKind::Join(join) = &node.kind else { return None };
+        let (RawKind::Join(join) | RawKind::JoinTables(join)) = &node.kind else { return None };
         let right = self.reads(node, &join.right)?;
         let target = &self.raw[right.node.0];
         match target.kind {
@@ -29,10 +30,34 @@ impl<'a> Resolver<'a> {
         &mut self,
         index: usize,
         join: &'a RawJoin,
-        input: Flow,
-        right: Flow,
-        table: Option<StoreIndex>,
+        sides: (Flow, Flow),
+        stores: &StoreUse,
     ) -> (Option<NodeKind>, Flow) {
+        let (value, output) = self.joined(index, join, sides);
+        let table = stores.own;
+        let kind =
+            || Some(NodeKind::Join(Box::new(Join { table: table?, how: join.how, value: value?, right_first: false })));
+        (kind(), output)
+    }
+
+    pub(super) fn join_tables(
+        &mut self,
+        index: usize,
+        join: &'a RawJoin,
+        sides: (Flow, Flow),
+        stores: &StoreUse,
+    ) -> (Option<NodeKind>, Flow) {
+        let (value, output) = self.joined(index, join, sides);
+        let kind = || {
+            let (left, right) = (stores.left?, stores.own?);
+            let join = TableJoin { left, right, how: join.how, value: value?, sees_left: false, sees_right: false };
+            Some(NodeKind::JoinTables(Box::new(join)))
+        };
+        (kind(), output)
+    }
+
+    /// What makes the values of a join, and what is known of its rows.
+    fn joined(&mut self, index: usize, join: &'a RawJoin, (input, right): (Flow, Flow)) -> (Option<Joined>, Flow) {
         if let (Some(left), Some(other)) = (input.key, right.key)
             && left != other
         {
@@ -58,8 +83,6 @@ impl<'a> Resolver<'a> {
             }
         };
         let output = Flow { key: input.key, value: Some(format), closes_ms: input.closes_ms };
-        let kind =
-            || Some(NodeKind::Join(Box::new(Join { table: table?, how: join.how, value: value?, right_first: false })));
-        (kind(), output)
+        (value, output)
     }
 }

@@ -10,6 +10,7 @@ mod inputs;
 mod joins;
 mod nodes;
 mod stores;
+mod tables;
 mod warnings;
 
 use std::collections::BTreeMap;

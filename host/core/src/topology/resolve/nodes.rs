@@ -62,7 +62,10 @@ impl<'a> Resolver<'a> {
                 });
                 (Some(NodeKind::Branch(branches.collect())), input)
             }
-            RawKind::Map(map) => self.map(index, map, input),
+            RawKind::Map(map) => {
+                let (map, output) = self.map(index, map, input);
+                (Some(NodeKind::Map(map)), output)
+            }
             RawKind::Process(process) => {
                 let plugin = PluginRef {
                     plugin: process.plugin.text.clone(),
@@ -97,7 +100,13 @@ impl<'a> Resolver<'a> {
                 let kind = stores.own.map(|store| NodeKind::ToTable(Table { store, olds: Olds::Never }));
                 (kind, Flow { closes_ms: None, ..input })
             }
-            RawKind::Join(join) => self.join(index, join, input, right, stores.own),
+            RawKind::Join(join) => self.join(index, join, (input, right), stores),
+            RawKind::JoinTables(join) => self.join_tables(index, join, (input, right), stores),
+            RawKind::FilterTable(source) => (self.expression(source, input).map(NodeKind::FilterTable), input),
+            RawKind::MapTable(map) => {
+                let (map, output) = self.map(index, map, input);
+                (Some(NodeKind::MapTable(map)), output)
+            }
             RawKind::Suppress(suppress) => self.suppress(name, suppress, input, stores.own),
             RawKind::Sink(topic) => (self.topic(name, "writes", topic).map(NodeKind::Sink), Flow::default()),
         }
@@ -119,7 +128,7 @@ impl<'a> Resolver<'a> {
         (Some(NodeKind::Source(Source { topics, timestamp })), flow)
     }
 
-    fn map(&mut self, index: usize, map: &RawMap, input: Flow) -> (Option<NodeKind>, Flow) {
+    fn map(&mut self, index: usize, map: &RawMap, input: Flow) -> (Map, Flow) {
         let key = map.key.as_ref().map(|source| self.mapping(source, input));
         let value = map.value.as_ref().map(|source| self.mapping(source, input));
         let (key_of_sinks, value_of_sinks) = self.sinks_take(index).unzip();
@@ -133,13 +142,13 @@ impl<'a> Resolver<'a> {
             },
             closes_ms: input.closes_ms,
         };
-        let kind = NodeKind::Map(Map {
+        let map = Map {
             key: key.flatten(),
             key_format: output.key.unwrap_or(Format::Bytes),
             value: value.flatten(),
             value_format: output.value.unwrap_or(Format::Bytes),
-        });
-        (Some(kind), output)
+        };
+        (map, output)
     }
 
     /// What the topic takes to which node `index` sends its rows, if it sends them there alone.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::model::Input;
 use super::super::read::{RawAggregate, RawKind, RawStoreKind, Time};
 use super::super::yaml::Name;
 use super::super::{Span, Store, StoreIndex, StoreKind, WindowKind, did_you_mean};
@@ -21,8 +22,10 @@ pub(super) struct Stores {
 /// The stores of a node.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StoreUse {
-    /// Of an aggregate or a suppress.
+    /// Of an aggregate or a suppress; of the table on the right side of a join.
     pub own: Option<StoreIndex>,
+    /// Of the table on the left side of a join of tables.
+    pub left: Option<StoreIndex>,
     /// Of a plugin, by its names for them.
     pub plugin: Vec<(String, StoreIndex)>,
     pub timers: Option<StoreIndex>,
@@ -92,11 +95,7 @@ impl Resolver<'_> {
                 _ => {}
             }
         }
-        for (index, table) in self.rights.iter().enumerate() {
-            let Some(store) = table.as_ref().and_then(|table| stores.of_nodes[table.node.0].own) else { continue };
-            stores.of_nodes[index].own = Some(store);
-            stores.users[store.0].push(index);
-        }
+        self.lend_tables(&mut stores);
         self.tables_are_written_by_their_nodes(&stores);
         self.retentions_are_known(&stores);
         for (store, users) in stores.stores.iter_mut().zip(&stores.users) {
@@ -165,16 +164,33 @@ impl Resolver<'_> {
     /// not that of a table, whose changes go to the joins that read it.
     fn meet(&self, users: &[usize]) -> bool {
         let [writer, others @ ..] = users else { return false };
-        let reads = |user: &usize| matches!(self.raw[*user].kind, RawKind::Join(_));
+        let reads = |user: &usize| matches!(self.raw[*user].kind, RawKind::Join(_) | RawKind::JoinTables(_));
         let is_table = matches!(self.raw[*writer].kind, RawKind::ToTable(_)) && others.iter().all(reads);
         !others.is_empty() && !is_table
+    }
+
+    /// Gives joins the stores of the tables that they look up.
+    fn lend_tables(&self, stores: &mut Stores) {
+        for (index, node) in self.raw.iter().enumerate() {
+            let store_of = |table: Option<&Input>| table.and_then(|table| stores.of_nodes[table.node.0].own);
+            let right = store_of(self.rights[index].as_ref());
+            let is_of_tables = matches!(node.kind, RawKind::JoinTables(_));
+            let left = store_of(self.inputs[index].first()).filter(|_| is_of_tables);
+            let uses = &mut stores.of_nodes[index];
+            (uses.own, uses.left) = (uses.own.or(right), left);
+            for store in right.into_iter().chain(left) {
+                if !stores.users[store.0].contains(&index) {
+                    stores.users[store.0].push(index);
+                }
+            }
+        }
     }
 
     /// Refuses a table's store to other nodes that would write it.
     fn tables_are_written_by_their_nodes(&mut self, stores: &Stores) {
         for (index, node) in self.raw.iter().enumerate() {
             let (RawKind::ToTable(_), Some(store)) = (&node.kind, stores.of_nodes[index].own) else { continue };
-            let is_join = |other: &usize| matches!(self.raw[*other].kind, RawKind::Join(_));
+            let is_join = |other: &usize| matches!(self.raw[*other].kind, RawKind::Join(_) | RawKind::JoinTables(_));
             let other = stores.users[store.0].iter().find(|other| **other != index && !is_join(other));
             if let Some(&other) = other {
                 let (table, store) = (&node.name.text, &stores.stores[store.0].name);

@@ -20,6 +20,9 @@ impl Resolver<'_> {
                 | RawKind::Repartition(_)
                 | RawKind::Suppress(_)
                 | RawKind::Join(_)
+                | RawKind::JoinTables(_)
+                | RawKind::FilterTable(_)
+                | RawKind::MapTable(_)
                     if !read(index, None) =>
                 {
                     let help = format!("add a node `{{ from: {name}, … }}`, or remove it");

@@ -1,0 +1,109 @@
+//! Tables joined with tables of the same keys: a change of one side is joined with what the other side holds.
+
+use super::changes::{Changes, Held, prefetch};
+use super::join::joined;
+use crate::ports::StoreError;
+use crate::record::{Column, Rows};
+use crate::task::step::{Arrived, Poison, Problem, Step};
+use crate::topology::{JoinHow, NodeIndex, TableJoin};
+
+/// A change that a join sends on: of a row of one side, with both values to be joined; none: the joined row is gone.
+struct Change {
+    is_left: bool,
+    row: usize,
+    values: Option<(Option<Vec<u8>>, Option<Vec<u8>>)>,
+    timestamp: i64,
+}
+
+impl Step<'_> {
+    /// The changes of the joined table. Their timestamps are the later one of both sides.
+    pub(crate) fn join_tables(&mut self, index: NodeIndex, join: &TableJoin, arrived: Arrived) -> Result<Rows, Poison> {
+        let (left, right) = self.sides(index, arrived);
+        if left.is_empty() && right.is_empty() {
+            return Ok(Rows::default());
+        }
+        let changes = self.changes_of(index, join, &left, &right)?;
+        let one = |change: &Change| if change.is_left { &left } else { &right };
+        let lefts = changes.iter().map(|change| change.values.as_ref().and_then(|(left, _)| left.as_deref()));
+        let order: Vec<(usize, usize)> =
+            changes.iter().map(|change| (usize::from(!change.is_left), change.row)).collect();
+        let keys: Column = changes.iter().map(|change| one(change).keys.get(change.row)).collect();
+        // What a joiner reads of a row is the left side's, but for its key and headers, which both have.
+        let rows = Rows {
+            keys: keys.into(),
+            values: lefts.collect::<Column>().into(),
+            timestamps: changes.iter().map(|change| change.timestamp).collect(),
+            olds: None,
+            windows: None,
+            ..Rows::gather(&[left.clone(), right.clone()], &order)
+        };
+        let (mut chosen, mut values) = (Vec::with_capacity(rows.len()), Column::default());
+        for (row, change) in changes.iter().enumerate() {
+            let made = match &change.values {
+                None => Ok(None),
+                Some((_, right)) => joined(&join.value, &rows, row, right.as_deref()),
+            };
+            match made {
+                Ok(value) => {
+                    values.push(value.as_deref());
+                    chosen.push(row as u32);
+                }
+                Err(error) => self.refuse(index, rows.origins[row], error.into())?,
+            }
+        }
+        Ok(Rows { values: values.into(), ..rows.select(&chosen) })
+    }
+
+    /// What is to be joined, in the order of the rows that cause it.
+    fn changes_of(
+        &mut self,
+        index: NodeIndex,
+        join: &TableJoin,
+        left: &Rows,
+        right: &Rows,
+    ) -> Result<Vec<Change>, Poison> {
+        let shared = self.state(index, if left.is_empty() { right } else { left })?;
+        let mut state = shared.borrow_mut();
+        let at_store =
+            |origin: u32| move |error: StoreError| Poison { origin, node: index, problem: Problem::of_store(&error) };
+        prefetch(&mut state, join.right, left).map_err(at_store(0))?;
+        prefetch(&mut state, join.left, right).map_err(at_store(0))?;
+        let lefts = Changes::new(join.left, left, join.sees_left);
+        let rights = Changes::new(join.right, right, join.sees_right);
+        // A row of both sides changes first the one that the other sees.
+        let right_first = join.sees_right && !join.sees_left;
+        let mut turns: Vec<(u32, bool, usize)> =
+            left.origins.iter().enumerate().map(|(row, &o)| (o, right_first, row)).collect();
+        turns.extend(right.origins.iter().enumerate().map(|(row, &origin)| (origin, !right_first, row)));
+        turns.sort_unstable();
+        let mut place = Vec::new();
+        let mut changes = Vec::with_capacity(turns.len());
+        for (origin, second, row) in turns {
+            let is_left = second == right_first;
+            let (rows, others) = if is_left { (left, &rights) } else { (right, &lefts) };
+            let key = rows.keys.get(row).unwrap_or_default();
+            let other = others.find(&mut state, &mut place, key, origin).map_err(at_store(origin))?;
+            let new = rows.values.get(row);
+            let old = rows.olds.as_ref().is_some_and(|olds| olds.get(row).is_some());
+            let Some(is_there) = is_joined(join.how, is_left, (new.is_some(), old), other) else { continue };
+            let [new, other_value] = [new, other.map(|(_, value)| value)].map(|value| value.map(<[u8]>::to_vec));
+            let both = if is_left { (new, other_value) } else { (other_value, new) };
+            let own = rows.timestamps[row];
+            let timestamp = other.map_or(own, |(at, _)| own.max(at));
+            changes.push(Change { is_left, row, values: is_there.then_some(both), timestamp });
+        }
+        Ok(changes)
+    }
+}
+
+/// Whether there is a joined row after a change from `old` to `new`, by whether there are such; none: nothing is sent.
+fn is_joined(how: JoinHow, is_left: bool, (new, old): (bool, bool), other: Held<'_>) -> Option<bool> {
+    let other = other.is_some();
+    match how {
+        JoinHow::Inner => other.then_some(new),
+        JoinHow::Left if is_left => (other || new || old).then_some(new),
+        // A left row without a right one is joined with null.
+        JoinHow::Left => other.then_some(true),
+        JoinHow::Outer => (other || new || old).then_some(new || other),
+    }
+}
