@@ -6,6 +6,7 @@
 pub(crate) mod aggregate;
 mod call;
 mod extract;
+mod flat_map;
 mod group;
 mod instances;
 pub mod life;

@@ -146,6 +146,7 @@ impl<'a> Step<'a> {
                 Ok(chosen_of(rows, &chosen))
             }
             NodeKind::Map(map) => one(self.map(index, map, &rows)?),
+            NodeKind::FlatMap(flat_map) => one(self.flat_map(index, flat_map, &rows)?),
             NodeKind::Aggregate(aggregate) => self.aggregate(index, aggregate, &rows),
             NodeKind::Suppress(suppress) => one(self.suppress(index, suppress, &rows)?),
             NodeKind::ToTable(table) => one(self.to_table(index, *table, &rows)?),

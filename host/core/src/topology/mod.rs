@@ -16,6 +16,8 @@
 //!   sides:   { from: large, branch: { buy: value.side == "B", other: default } }
 //!   checked: { from: sides.buy, process: { plugin: check.wasm, config: { limit: 3 }, stores: [seen], timers: true }, on-error: skip }
 //!   prices:  { from: checked, map: { key: value.ticker, value: '{"price": value.price}' } }   # or key-by: value.ticker
+//!   lines:   { from: checked, flat-map: { each: value.lines, key: item.sku, value: item } }   # or flat-map: value.lines
+//!   skus:    { from: lines, sink: stats }
 //!   grouped: { from: prices, repartition: by-ticker }                 # or { name: by-ticker, partitions: 4 }
 //!   stats:   { from: grouped, window: { hopping: 5s, advance: 1s, grace: 2s }, emit: update,
 //!              aggregate: { trades: count, low: { min: value.price }, average: { avg: value.price } } }
@@ -29,7 +31,7 @@
 //! - What comes out of a plugin has the formats of what went in, unless `process` gives `key:` or `value:`, and their
 //!   windows unless it has timers. `stores:` is a list, or a map from the plugin's names.
 //! - A mapped key is text and a mapped value JSON, or what the topic takes that they go straight to; `key-format:` and
-//!   `value-format:` say otherwise.
+//!   `value-format:` say otherwise. So it is with a `flat-map`, whose key and value are made of each `item` of its list.
 //! - `aggregate` is `count`, one of `sum min max avg first last reduce` of an expression, `{ plugin: …, config: … }`, or
 //!   an object of such functions. Its results are JSON; those of `reduce` have the format of the values, those of a plugin
 //!   are bytes unless it says `value:`.
@@ -56,8 +58,8 @@ pub use model::{
     Source, SubTopology, Topic, TopicIndex, Topology,
 };
 pub use state::{
-    Aggregate, Builtin, Emit, Function, Join, JoinHow, Joined, Map, Olds, PORT_LATE, PORT_RESULTS, Store, StoreIndex,
-    StoreKind, Suppress, SuppressUntil, Table, WhenFull, Window, WindowKind,
+    Aggregate, Builtin, Emit, FlatMap, Function, Join, JoinHow, Joined, Map, Olds, PORT_LATE, PORT_RESULTS, Store,
+    StoreIndex, StoreKind, Suppress, SuppressUntil, Table, WhenFull, Window, WindowKind,
 };
 
 /// The topology in `text`, which is shown as `file_name` where something is wrong.

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Span;
-use super::state::{Aggregate, Function, Join, Map, Store, StoreIndex, Suppress, Table};
+use super::state::{Aggregate, FlatMap, Function, Join, Map, Store, StoreIndex, Suppress, Table};
 use crate::expression::{Expression, Mapping};
 use crate::record::TopicName;
 
@@ -163,6 +163,8 @@ pub enum NodeKind {
     Branch(Vec<Branch>),
     /// Makes new keys and values by expressions.
     Map(Map),
+    /// Makes of each row as many as a list in it has items.
+    FlatMap(FlatMap),
     /// Folds rows by key and window. Outputs: [`PORT_RESULTS`](super::PORT_RESULTS), [`PORT_LATE`](super::PORT_LATE).
     Aggregate(Box<Aggregate>),
     /// Holds rows back.

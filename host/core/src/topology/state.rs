@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Format, PluginRef, Span, TopicIndex};
-use crate::expression::{Joiner, Mapping, Reduction};
+use crate::expression::{Items, Joiner, Mapping, Reduction};
 
 /// Index of a store in [`Topology::stores`](super::Topology).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +84,17 @@ pub struct Map {
     /// None: the value stays.
     pub value: Option<Arc<dyn Mapping>>,
     /// What a new value is written as.
+    pub value_format: Format,
+}
+
+/// A row for each item of a list.
+#[derive(Clone, Debug)]
+pub struct FlatMap {
+    /// The list, and the key and value of each item.
+    pub items: Arc<Items>,
+    /// What a new key is written as.
+    pub key_format: Format,
+    /// What a value is written as.
     pub value_format: Format,
 }
 

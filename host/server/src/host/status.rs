@@ -313,6 +313,7 @@ pub fn kind_name(kind: &NodeKind) -> &'static str {
         NodeKind::Process(_) => "process",
         NodeKind::Branch(_) => "branch",
         NodeKind::Map(_) => "map",
+        NodeKind::FlatMap(_) => "flat-map",
         NodeKind::Aggregate(_) => "aggregate",
         NodeKind::Suppress(_) => "suppress",
         NodeKind::Sink(_) => "sink",

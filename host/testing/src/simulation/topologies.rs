@@ -268,6 +268,7 @@ impl Builder<'_> {
             NodeKind::Branch(cases) => cases.len() as u32,
             NodeKind::Process(_) => PORTS,
             NodeKind::Map(_)
+            | NodeKind::FlatMap(_)
             | NodeKind::Aggregate(_)
             | NodeKind::Suppress(_)
             | NodeKind::ToTable(_)

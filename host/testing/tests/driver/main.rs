@@ -3,6 +3,7 @@
 
 mod joins;
 mod ledger;
+mod operators;
 mod plain;
 mod topologies;
 

@@ -39,6 +39,13 @@ pub fn topology(random: &mut Random) -> String {
         nodes.push_str("  moved: { from: keyed, repartition: by-k }\n");
         from = "moved".to_owned();
     }
+    if random.chance(PerMille(150)) {
+        // As many rows as `n` says, less the first.
+        nodes.push_str(&format!(
+            "  many: {{ from: {from}, flat-map: {{ each: '[1, 2, 3].filter(i, i < value.n)', value: value }}, on-error: skip }}\n"
+        ));
+        from = "many".to_owned();
+    }
     match random.below(10) {
         0..7 => aggregate(random, "agg", &from, &mut nodes, &mut stores),
         _ => {

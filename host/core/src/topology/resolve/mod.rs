@@ -6,6 +6,7 @@
 mod aggregate;
 mod connect;
 mod expand;
+mod flat_map;
 mod inputs;
 mod joins;
 mod nodes;

@@ -63,6 +63,7 @@ impl<'a> Resolver<'a> {
                 (Some(NodeKind::Branch(branches.collect())), input)
             }
             RawKind::Map(map) => self.map(index, map, input),
+            RawKind::FlatMap(flat_map) => self.flat_map(index, flat_map, input),
             RawKind::Process(process) => {
                 let plugin = PluginRef {
                     plugin: process.plugin.text.clone(),

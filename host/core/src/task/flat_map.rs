@@ -1,0 +1,58 @@
+//! A row for each item of a list.
+
+use crate::expression::ExpressionError;
+use crate::record::{Cells, Column, Rows};
+use crate::task::step::{Poison, Step};
+use crate::topology::{FlatMap, NodeIndex};
+
+/// The most bytes that the rows made of one row may have, keys and values: an expression can put all of a row into each.
+const BYTES_OF_ROW_MAX: usize = 16 << 20;
+
+/// What a row costs beside its key and value, in bytes.
+const BYTES_BESIDE: usize = 16;
+
+/// Keys and values; an item without a key has that of its row.
+type Made = Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>;
+
+impl Step<'_> {
+    /// The rows that `flat_map` makes of `rows`: of a row all or, where one of its items has none, none.
+    pub(crate) fn flat_map(&mut self, index: NodeIndex, flat_map: &FlatMap, rows: &Rows) -> Result<Rows, Poison> {
+        let (mut keys, mut values) = (Column::default(), Column::default());
+        let mut chosen = Vec::with_capacity(rows.len());
+        let mut made = Made::new();
+        for row in 0..rows.len() {
+            made.clear();
+            match make(flat_map, rows, row, &mut made) {
+                Ok(()) => {
+                    for (key, value) in &made {
+                        keys.push(key.as_deref());
+                        values.push(value.as_deref());
+                        chosen.push(row as u32);
+                    }
+                }
+                Err(error) => self.refuse(index, rows.origins[row], error.into())?,
+            }
+        }
+        let mut made = rows.select(&chosen);
+        if flat_map.items.has_key() {
+            made.keys = Cells::from(keys);
+        }
+        made.values = Cells::from(values);
+        Ok(made)
+    }
+}
+
+fn make(flat_map: &FlatMap, rows: &Rows, row: usize, made: &mut Made) -> Result<(), ExpressionError> {
+    let mut bytes = 0;
+    flat_map.items.each(rows, row, |key, value| {
+        let key = key.and_then(|key| key.encode(flat_map.key_format));
+        let value = value.encode(flat_map.value_format);
+        bytes += key.as_ref().map_or(0, Vec::len) + value.as_ref().map_or(0, Vec::len) + BYTES_BESIDE;
+        if bytes > BYTES_OF_ROW_MAX {
+            let message = format!("its items make rows of more than {BYTES_OF_ROW_MAX} bytes");
+            return Err(ExpressionError { code: "weir.too-large", message });
+        }
+        made.push((key, value));
+        Ok(())
+    })
+}

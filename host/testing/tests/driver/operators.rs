@@ -1,0 +1,149 @@
+//! The stateless operators: what comes out, at any batch size, after restarts and aborts.
+
+use weir_core::thread::{Report, ReportKind};
+use weir_testing::{Commits, DriverError, Options, TestRecord, TopologyTestDriver};
+
+/// A row as a test reads it: key, value, timestamp.
+pub type Row = (Option<String>, Option<String>, i64);
+
+/// A key, a value, a timestamp.
+pub fn row(key: Option<&str>, value: Option<&str>, timestamp: i64) -> Row {
+    (key.map(str::to_owned), value.map(str::to_owned), timestamp)
+}
+
+pub fn shown(record: TestRecord) -> Row {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (record.key.map(text), record.value.map(text), record.timestamp)
+}
+
+/// What `topics` hold once `rows` went into `in`, and what was said of them.
+pub fn run(
+    yaml: &str,
+    rows: &[TestRecord],
+    topics: &[&str],
+) -> Result<(Vec<Vec<TestRecord>>, Vec<Report>), DriverError> {
+    let mut first = None;
+    for batch_rows_max in [1, 2, usize::MAX] {
+        for between in 0..3 {
+            let options = Options { batch_rows_max, commits: Commits::Chosen, ..Options::default() };
+            let driver = TopologyTestDriver::from_yaml(yaml, options)?;
+            let input = driver.create_input_topic("in")?;
+            for (at, row) in rows.iter().enumerate() {
+                input.pipe_input(row.clone())?;
+                match between {
+                    1 if at % 2 == 1 => driver.restart()?,
+                    2 if at % 2 == 1 => driver.abort()?,
+                    _ => {}
+                }
+            }
+            driver.commit()?;
+            let read = |topic: &&str| Ok(driver.create_output_topic(topic)?.read_records_to_list());
+            let read = topics.iter().map(read).collect::<Result<Vec<_>, DriverError>>()?;
+            let reports = driver.reports();
+            let (expected, _) = first.get_or_insert_with(|| (read.clone(), reports));
+            assert_eq!(*expected, read, "batches of {batch_rows_max}, between rows: {between}");
+        }
+    }
+    Ok(first.unwrap_or_default())
+}
+
+/// The rows that were skipped: where they stand, and why.
+pub fn skipped(reports: &[Report]) -> Vec<String> {
+    let skipped = reports.iter().filter_map(|report| match &report.kind {
+        ReportKind::Skipped { reason, message, .. } => {
+            let (partition, offset) = report.at.clone()?;
+            Some(format!("{} {partition}@{offset} {reason}: {message}", report.node))
+        }
+        _ => None,
+    });
+    skipped.collect()
+}
+
+const LINES: &str = "
+application: shop
+topics:
+  in:     { key: string, value: json }
+  lines:  { key: string, value: json }
+  counts: { key: string, value: json }
+nodes:
+  in:      { source: in }
+  lines:   { from: in, flat-map: FLAT, on-error: POLICY }
+  out:     { from: lines, sink: lines }
+";
+
+fn order(key: &str, value: &str, at: i64) -> TestRecord {
+    let headers = vec![(b"h".to_vec(), Some(key.as_bytes().to_vec()))];
+    TestRecord { headers, ..TestRecord::new(key, value, at) }
+}
+
+fn orders() -> [TestRecord; 5] {
+    [
+        order("1", r#"{"lines":[{"sku":"a","n":2},{"sku":"b","n":1}]}"#, 10),
+        order("2", r#"{"lines":[]}"#, 11),
+        order("3", r#"{"lines":[{"sku":"a","n":5},null]}"#, 5),
+        order("4", r#"{"lines":null}"#, 12),
+        order("5", r#"{"lines":[{"sku":"c","n":1}]}"#, 13),
+    ]
+}
+
+#[test]
+fn a_flat_map_makes_a_row_of_each_item_with_time_headers_and_key_of_its_row() -> Result<(), DriverError> {
+    let yaml = LINES.replace("FLAT", "value.lines").replace("POLICY", "skip");
+    let (read, reports) = run(&yaml, &orders(), &["lines"])?;
+    let expected = [
+        row(Some("1"), Some(r#"{"n":2,"sku":"a"}"#), 10),
+        row(Some("1"), Some(r#"{"n":1,"sku":"b"}"#), 10),
+        row(Some("3"), Some(r#"{"n":5,"sku":"a"}"#), 5),
+        row(Some("3"), None, 5),
+        row(Some("5"), Some(r#"{"n":1,"sku":"c"}"#), 13),
+    ];
+    assert!(read[0].iter().all(|row| row.headers == [(b"h".to_vec(), row.key.clone())]));
+    assert_eq!(read[0].iter().cloned().map(shown).collect::<Vec<_>>(), expected);
+    let message = "`value.lines` is null, not a list: an empty list, `[]`, makes no rows";
+    assert_eq!(skipped(&reports), [format!("lines in/0@3 weir.expression: {message}")]);
+    Ok(())
+}
+
+#[test]
+fn a_row_with_an_item_that_fails_makes_no_row_at_all() -> Result<(), DriverError> {
+    let flat = "{ each: value.lines, key: item.sku, value: '{\"order\": key, \"n\": item.n}' }";
+    let yaml = LINES.replace("FLAT", flat).replace("POLICY", "skip");
+    let (read, reports) = run(&yaml, &orders(), &["lines"])?;
+    let expected = [
+        row(Some("a"), Some(r#"{"order":"1","n":2}"#), 10),
+        row(Some("b"), Some(r#"{"order":"1","n":1}"#), 10),
+        row(Some("c"), Some(r#"{"order":"5","n":1}"#), 13),
+    ];
+    assert_eq!(read[0].iter().cloned().map(shown).collect::<Vec<_>>(), expected);
+    assert_eq!(skipped(&reports).len(), 2);
+    let failed = run(&yaml.replace("on-error: skip", "on-error: fail"), &orders(), &["lines"]);
+    let message = failed.map_or_else(|error| error.to_string(), |_| "no error".to_owned());
+    assert!(
+        message.starts_with("task 0_0 stopped at node `lines` at in/0@2: weir.expression: `item.sku`"),
+        "{message}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_row_is_not_blown_up_beyond_a_bound() -> Result<(), DriverError> {
+    let yaml = LINES.replace("FLAT", "{ each: value.lines, value: value }").replace("POLICY", "skip");
+    let items = vec!["1"; 10_000].join(",");
+    let rows = [order("1", &format!("{{\"lines\":[{items}]}}"), 10), order("2", "{\"lines\":[1]}", 11)];
+    let (read, reports) = run(&yaml, &rows, &["lines"])?;
+    assert_eq!(read[0].len(), 1);
+    assert_eq!(skipped(&reports), ["lines in/0@0 weir.too-large: its items make rows of more than 16777216 bytes"]);
+    Ok(())
+}
+
+#[test]
+fn items_with_new_keys_are_counted_once_they_are_repartitioned() -> Result<(), DriverError> {
+    let flat = "{ each: value.lines, key: item.sku }";
+    let yaml = LINES.replace("FLAT", flat).replace("POLICY", "skip")
+        + "  counted: { from: lines, aggregate: { sum: value.n }, emit: update, repartition: by-sku }\n  \
+           counts: { from: counted, sink: counts }\n";
+    let (read, _) = run(&yaml, &orders(), &["counts"])?;
+    let expected = [row(Some("a"), Some("2"), 10), row(Some("b"), Some("1"), 10), row(Some("c"), Some("1"), 13)];
+    assert_eq!(read[0].iter().cloned().map(shown).collect::<Vec<_>>(), expected);
+    Ok(())
+}
