@@ -16,6 +16,8 @@
 //!   sides:   { from: large, branch: { buy: value.side == "B", other: default } }
 //!   checked: { from: sides.buy, process: { plugin: check.wasm, config: { limit: 3 }, stores: [seen], timers: true }, on-error: skip }
 //!   prices:  { from: checked, map: { key: value.ticker, value: '{"price": value.price}' } }   # or key-by: value.ticker
+//!   marked:  { from: sides.other, map: { headers: { side: value.side, secret: null } } }   # others stay
+//!   others:  { from: marked, sink: stats }
 //!   lines:   { from: checked, flat-map: { each: value.lines, key: item.sku, value: item } }   # or flat-map: value.lines
 //!   skus:    { from: lines, sink: stats }
 //!   grouped: { from: prices, repartition: by-ticker }                 # or { name: by-ticker, partitions: 4 }
@@ -32,6 +34,7 @@
 //!   windows unless it has timers. `stores:` is a list, or a map from the plugin's names.
 //! - A mapped key is text and a mapped value JSON, or what the topic takes that they go straight to; `key-format:` and
 //!   `value-format:` say otherwise. So it is with a `flat-map`, whose key and value are made of each `item` of its list.
+//! - A header is written in the place of all of its name, `null` removes it; text and bytes are themselves, the rest JSON.
 //! - `aggregate` is `count`, one of `sum min max avg first last reduce` of an expression, `{ plugin: …, config: … }`, or
 //!   an object of such functions. Its results are JSON; those of `reduce` have the format of the values, those of a plugin
 //!   are bytes unless it says `value:`.

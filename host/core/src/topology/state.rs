@@ -74,7 +74,7 @@ impl fmt::Display for StoreKind {
     }
 }
 
-/// New keys and values of rows, by expressions.
+/// New keys, values and headers of rows, by expressions.
 #[derive(Clone, Debug)]
 pub struct Map {
     /// None: the key stays.
@@ -85,6 +85,8 @@ pub struct Map {
     pub value: Option<Arc<dyn Mapping>>,
     /// What a new value is written as.
     pub value_format: Format,
+    /// Headers that are written in the place of all of their names; none: they are removed. Others stay.
+    pub headers: Vec<(String, Option<Arc<dyn Mapping>>)>,
 }
 
 /// A row for each item of a list.

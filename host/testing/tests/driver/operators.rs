@@ -147,3 +147,58 @@ fn items_with_new_keys_are_counted_once_they_are_repartitioned() -> Result<(), D
     assert_eq!(read[0].iter().cloned().map(shown).collect::<Vec<_>>(), expected);
     Ok(())
 }
+
+const HEADERS: &str = "
+application: shop
+topics:
+  in:  { key: string, value: json }
+  out: { key: string, value: json }
+nodes:
+  in:     { source: in }
+  marked:
+    from: in
+    map:
+      headers: { h: value.name, n: value.n, list: value.list, was: headers.h, gone: null, key: key, at: 'bytes(key)' }
+    on-error: skip
+  out:    { from: marked, sink: out }
+";
+
+/// The headers of a row, as text; null values are `-`.
+fn headers(row: &TestRecord) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let header = |(name, value): &(Vec<u8>, Option<Vec<u8>>)| {
+        format!("{}={}", text(name), value.as_deref().map_or_else(|| "-".to_owned(), text))
+    };
+    row.headers.iter().map(header).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn headers_are_written_in_the_place_of_all_of_their_name_and_the_others_stay() -> Result<(), DriverError> {
+    let header =
+        |name: &str, value: Option<&str>| (name.as_bytes().to_vec(), value.map(|value| value.as_bytes().to_vec()));
+    let record = |value: &str, headers: &[(Vec<u8>, Option<Vec<u8>>)]| TestRecord {
+        headers: headers.to_vec(),
+        ..TestRecord::new("k", value, 7)
+    };
+    let (h, null, gone) = (header("h", Some("one")), header("null", None), header("gone", Some("x")));
+    let rows = [
+        record(r#"{"name":"x","n":1.5,"list":[1,"a"]}"#, &[h.clone(), null.clone(), gone.clone(), h.clone()]),
+        record(r#"{"name":null,"n":null,"list":true}"#, &[null, gone, h.clone()]),
+        record(r#"{"name":"x","n":1,"list":[]}"#, &[]),
+        record(r#"{"name":"x","list":[]}"#, std::slice::from_ref(&h)),
+        record("{\"name\":\"\u{e9}\",\"n\":2,\"list\":{}}", &[h]),
+    ];
+    let (read, reports) = run(HEADERS, &rows, &["out"])?;
+    let expected = [
+        r#"null=- h=x n=1.5 list=[1,"a"] was=one key=k at=k"#,
+        "null=- list=true was=one key=k at=k",
+        "h=\u{e9} n=2 list={} was=one key=k at=k",
+    ];
+    assert_eq!(read[0].iter().map(headers).collect::<Vec<_>>(), expected);
+    assert_eq!(read[0][1].value, rows[1].value);
+    let why = |offset, field| format!("marked in/0@{offset} weir.expression: `{field}`: there is no field");
+    let skipped = skipped(&reports);
+    assert!(skipped.len() == 2 && skipped[0].starts_with(&why(2, "headers.h")), "{skipped:?}");
+    assert!(skipped[1].starts_with(&why(3, "value.n")), "{skipped:?}");
+    Ok(())
+}

@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod flat_map;
+mod headers;
 mod join;
 mod node;
 mod reader;

@@ -102,6 +102,8 @@ pub(crate) enum RawTime {
 pub(crate) struct RawMap {
     pub key: Option<Name>,
     pub value: Option<Name>,
+    /// Without an expression it is removed.
+    pub headers: Vec<(Name, Option<Name>)>,
     pub key_format: Option<Format>,
     pub value_format: Option<Format>,
 }
@@ -299,14 +301,15 @@ impl Reader<'_> {
 
     fn mapping(&mut self, kind: &Name, value: &Yaml) -> Option<RawKind> {
         let fields = self.map(value, "`map`", "a map such as `{ key: value.ticker }`")?;
-        self.check_keys(fields, "`map`", &["key", "value", "key-format", "value-format"], &[]);
+        self.check_keys(fields, "`map`", &["key", "value", "headers", "key-format", "value-format"], &[]);
         let (key, new) = (self.written(fields, "key"), self.written(fields, "value"));
+        let headers = field(fields, "headers").map(|(_, headers)| self.headers(headers)).unwrap_or_default();
         if fields.iter().all(|(key, _)| ["key-format", "value-format"].contains(&key.text.as_str())) {
             let message = "this map changes nothing";
-            self.diagnostics.error(kind.span, message, "give it `key:` or `value:` with an expression");
+            self.diagnostics.error(kind.span, message, "give it `key:`, `value:` or `headers:` with an expression");
         }
         let (key_format, value_format) = (self.format(fields, "key-format"), self.format(fields, "value-format"));
-        Some(RawKind::Map(RawMap { key, value: new, key_format, value_format }))
+        Some(RawKind::Map(RawMap { key, value: new, headers, key_format, value_format }))
     }
 
     /// The expression of a field.

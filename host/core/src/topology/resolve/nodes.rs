@@ -123,6 +123,14 @@ impl<'a> Resolver<'a> {
     fn map(&mut self, index: usize, map: &RawMap, input: Flow) -> (Option<NodeKind>, Flow) {
         let key = map.key.as_ref().map(|source| self.mapping(source, input));
         let value = map.value.as_ref().map(|source| self.mapping(source, input));
+        let mut headers = Vec::with_capacity(map.headers.len());
+        for (name, source) in &map.headers {
+            let value = source.as_ref().map(|source| self.mapping(source, input));
+            // What does not compile is a mistake, not a header to remove.
+            if !matches!(value, Some(None)) {
+                headers.push((name.text.clone(), value.flatten()));
+            }
+        }
         let (key_of_sinks, value_of_sinks) = self.sinks_take(index).unzip();
         // Elsewhere text is a key as it is; as a value it is JSON text, in quotes.
         let output = Flow {
@@ -139,6 +147,7 @@ impl<'a> Resolver<'a> {
             key_format: output.key.unwrap_or(Format::Bytes),
             value: value.flatten(),
             value_format: output.value.unwrap_or(Format::Bytes),
+            headers,
         });
         (Some(kind), output)
     }
