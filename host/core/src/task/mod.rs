@@ -5,6 +5,7 @@
 
 pub(crate) mod aggregate;
 mod call;
+mod dynamic_sink;
 mod extract;
 mod flat_map;
 mod group;

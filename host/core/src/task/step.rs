@@ -161,6 +161,12 @@ impl<'a> Step<'a> {
             }
             // Takes its two sides apart.
             NodeKind::Join(_) => Ok(Vec::new()),
+            NodeKind::DynamicSink(sink) => {
+                let parts = self.apart(index, sink, &rows)?;
+                self.metrics(index).rows_out += parts.iter().map(|(_, rows)| rows.len() as u64).sum::<u64>();
+                parts.into_iter().for_each(|(topic, rows)| self.sinks.push(topic, rows));
+                Ok(Vec::new())
+            }
         }
     }
 

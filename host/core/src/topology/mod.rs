@@ -18,6 +18,7 @@
 //!   prices:  { from: checked, map: { key: value.ticker, value: '{"price": value.price}' } }   # or key-by: value.ticker
 //!   marked:  { from: sides.other, map: { headers: { side: value.side, secret: null } } }   # others stay
 //!   others:  { from: marked, sink: stats }
+//!   apart:   { from: sides.other, sink: { topic: '"stats"', of: [stats] } }   # of: topics that it may name
 //!   lines:   { from: checked, flat-map: { each: value.lines, key: item.sku, value: item } }   # or flat-map: value.lines
 //!   skus:    { from: lines, sink: stats }
 //!   grouped: { from: prices, repartition: by-ticker }                 # or { name: by-ticker, partitions: 4 }
@@ -35,6 +36,7 @@
 //! - A mapped key is text and a mapped value JSON, or what the topic takes that they go straight to; `key-format:` and
 //!   `value-format:` say otherwise. So it is with a `flat-map`, whose key and value are made of each `item` of its list.
 //! - A header is written in the place of all of its name, `null` removes it; text and bytes are themselves, the rest JSON.
+//! - A sink whose topic is an expression writes to declared topics alone: those of `of:`, else all that no node reads.
 //! - `aggregate` is `count`, one of `sum min max avg first last reduce` of an expression, `{ plugin: …, config: … }`, or
 //!   an object of such functions. Its results are JSON; those of `reduce` have the format of the values, those of a plugin
 //!   are bytes unless it says `value:`.
@@ -61,8 +63,8 @@ pub use model::{
     Source, SubTopology, Topic, TopicIndex, Topology,
 };
 pub use state::{
-    Aggregate, Builtin, Emit, FlatMap, Function, Join, JoinHow, Joined, Map, Olds, PORT_LATE, PORT_RESULTS, Store,
-    StoreIndex, StoreKind, Suppress, SuppressUntil, Table, WhenFull, Window, WindowKind,
+    Aggregate, Builtin, DynamicSink, Emit, FlatMap, Function, Join, JoinHow, Joined, Map, Olds, PORT_LATE,
+    PORT_RESULTS, Store, StoreIndex, StoreKind, Suppress, SuppressUntil, Table, WhenFull, Window, WindowKind,
 };
 
 /// The topology in `text`, which is shown as `file_name` where something is wrong.

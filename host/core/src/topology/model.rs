@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Span;
-use super::state::{Aggregate, FlatMap, Function, Join, Map, Store, StoreIndex, Suppress, Table};
+use super::state::{Aggregate, DynamicSink, FlatMap, Function, Join, Map, Store, StoreIndex, Suppress, Table};
 use crate::expression::{Expression, Mapping};
 use crate::record::TopicName;
 
@@ -175,6 +175,8 @@ pub enum NodeKind {
     Join(Box<Join>),
     /// Writes rows to a topic.
     Sink(TopicIndex),
+    /// Writes each row to the topic that an expression names.
+    DynamicSink(DynamicSink),
 }
 
 /// Where rows come in.
@@ -244,6 +246,18 @@ pub struct SubTopology {
     pub stores: Vec<StoreIndex>,
     /// A store of it is [`Store::row_at_a_time`].
     pub row_at_a_time: bool,
+}
+
+impl NodeKind {
+    /// The topics that it may write to.
+    #[must_use]
+    pub fn writes(&self) -> &[TopicIndex] {
+        match self {
+            Self::Sink(topic) => std::slice::from_ref(topic),
+            Self::DynamicSink(sink) => &sink.targets,
+            _ => &[],
+        }
+    }
 }
 
 impl Node {

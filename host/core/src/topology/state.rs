@@ -100,6 +100,15 @@ pub struct FlatMap {
     pub value_format: Format,
 }
 
+/// Rows sent each to a topic of its own.
+#[derive(Clone, Debug)]
+pub struct DynamicSink {
+    /// Yields the name of one of the targets.
+    pub topic: Arc<dyn Mapping>,
+    /// The topics that it may name, in the order of their names.
+    pub targets: Vec<TopicIndex>,
+}
+
 /// Rows of a key, folded into one value for each key and window.
 #[derive(Clone, Debug)]
 pub struct Aggregate {

@@ -316,6 +316,6 @@ pub fn kind_name(kind: &NodeKind) -> &'static str {
         NodeKind::FlatMap(_) => "flat-map",
         NodeKind::Aggregate(_) => "aggregate",
         NodeKind::Suppress(_) => "suppress",
-        NodeKind::Sink(_) => "sink",
+        NodeKind::Sink(_) | NodeKind::DynamicSink(_) => "sink",
     }
 }

@@ -151,6 +151,7 @@ impl Walk<'_> {
             // Not generated.
             NodeKind::Map(_)
             | NodeKind::FlatMap(_)
+            | NodeKind::DynamicSink(_)
             | NodeKind::Suppress(_)
             | NodeKind::ToTable(_)
             | NodeKind::Join(_) => None,

@@ -273,7 +273,7 @@ impl Builder<'_> {
             | NodeKind::Suppress(_)
             | NodeKind::ToTable(_)
             | NodeKind::Join(_) => 1,
-            NodeKind::Sink(_) => 0,
+            NodeKind::Sink(_) | NodeKind::DynamicSink(_) => 0,
         };
         (0..ports).map(|port| Input { node, port, port_name: None, span: Span::default() }).collect()
     }

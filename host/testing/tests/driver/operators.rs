@@ -202,3 +202,57 @@ fn headers_are_written_in_the_place_of_all_of_their_name_and_the_others_stay() -
     assert!(skipped[1].starts_with(&why(3, "value.n")), "{skipped:?}");
     Ok(())
 }
+
+const APART: &str = "
+application: shop
+topics:
+  in:      { key: string, value: json }
+  orders:  { key: string, value: json }
+  returns: { key: string, value: json }
+  other:   { key: string, value: string }
+nodes:
+  in:     { source: in }
+  apart:  { from: in, sink: { topic: value.kind, of: [orders, returns] }, on-error: skip }
+  some:   { from: in, filter: 'has(value.also)' }
+  also:   { from: some, sink: orders }
+";
+
+#[test]
+fn a_row_goes_to_the_topic_that_its_expression_names_if_the_sink_may_write_it() -> Result<(), DriverError> {
+    let long = "x".repeat(300);
+    let rows: Vec<TestRecord> = [
+        r#"{"kind":"returns"}"#,
+        r#"{"kind":"orders","also":1}"#,
+        r#"{"kind":"other"}"#,
+        r#"{"kind":"orders"}"#,
+        r#"{"kind":null}"#,
+        r#"{"kind":3}"#,
+        r#"{"kind":["orders"]}"#,
+        "{}",
+        &format!("{{\"kind\":\"\\n{long}\"}}"),
+        r#"{"kind":"orders","also":2}"#,
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(at, value)| TestRecord::new("k", value, at as i64))
+    .collect();
+    let (read, reports) = run(APART, &rows, &["orders", "returns", "other"])?;
+    let values = |topic: usize| read[topic].iter().map(|row| row.timestamp).collect::<Vec<_>>();
+    // A row's way through the nodes decides the order of what it writes.
+    assert_eq!((values(0), values(1), values(2)), (vec![1, 1, 3, 9, 9], vec![0], vec![]));
+    let yields = |offset: u8, what: &str| {
+        format!(
+            "apart in/0@{offset} weir.topic: `value.kind` yields {what}: the topics of this sink are orders, returns"
+        )
+    };
+    let skipped = skipped(&reports);
+    assert_eq!(skipped[0], yields(2, "`other`"));
+    assert_eq!(skipped[1..3], [yields(4, "null, no text"), yields(5, "3, no text")]);
+    assert_eq!(skipped[3], yields(6, "a list or a map, no text"));
+    assert!(skipped[4].starts_with("apart in/0@7 weir.expression: `value.kind`"), "{}", skipped[4]);
+    assert_eq!(skipped[5], yields(8, &format!("`\\n{}…`", &long[..248])));
+    let failed = run(&APART.replace("on-error: skip", "on-error: fail"), &rows, &["orders"]);
+    let message = failed.map_or_else(|error| error.to_string(), |_| "no error".to_owned());
+    assert!(message.starts_with("task 0_0 stopped at node `apart` at in/0@2: weir.topic"), "{message}");
+    Ok(())
+}

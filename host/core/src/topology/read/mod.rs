@@ -6,6 +6,7 @@ mod headers;
 mod join;
 mod node;
 mod reader;
+mod sink;
 mod store;
 
 pub(crate) use aggregate::{RawAggregate, RawBuiltin, RawFunction, RawSuppress};
@@ -13,6 +14,7 @@ pub(crate) use flat_map::RawFlatMap;
 pub(crate) use join::RawJoin;
 pub(crate) use node::{RawKind, RawMap, RawNode, RawTable, RawTime, Repartition};
 pub(crate) use reader::Time;
+pub(crate) use sink::RawSink;
 pub(crate) use store::{RawStore, RawStoreKind};
 
 use reader::{Reader, field, unique};

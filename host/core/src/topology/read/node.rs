@@ -6,6 +6,7 @@ use super::aggregate::{RawAggregate, RawSuppress};
 use super::flat_map::RawFlatMap;
 use super::join::{OF_JOINS, RawJoin};
 use super::reader::{Reader, field, unique};
+use super::sink::RawSink;
 
 /// What a node can be.
 #[rustfmt::skip]
@@ -76,6 +77,7 @@ pub(crate) enum RawKind {
     Aggregate(Box<RawAggregate>),
     Suppress(RawSuppress),
     Sink(Name),
+    DynamicSink(RawSink),
     /// Reported already.
     Bad,
 }
@@ -259,7 +261,7 @@ impl Reader<'_> {
             "repartition" => Some(RawKind::Repartition(self.repartition(value)?)),
             "aggregate" => Some(RawKind::Aggregate(Box::new(self.aggregate(kind, value, fields)?))),
             "suppress" => Some(RawKind::Suppress(self.suppress(kind, value)?)),
-            _ => Some(RawKind::Sink(self.word(value, "`sink`", "a topic")?)),
+            _ => self.sink(value),
         }
     }
 

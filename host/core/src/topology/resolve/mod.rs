@@ -10,6 +10,7 @@ mod flat_map;
 mod inputs;
 mod joins;
 mod nodes;
+mod sinks;
 mod stores;
 mod warnings;
 

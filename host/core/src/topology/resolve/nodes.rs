@@ -100,6 +100,7 @@ impl<'a> Resolver<'a> {
             }
             RawKind::Join(join) => self.join(index, join, input, right, stores.own),
             RawKind::Suppress(suppress) => self.suppress(name, suppress, input, stores.own),
+            RawKind::DynamicSink(sink) => (self.dynamic_sink(name, sink, input), Flow::default()),
             RawKind::Sink(topic) => (self.topic(name, "writes", topic).map(NodeKind::Sink), Flow::default()),
         }
     }
@@ -156,8 +157,12 @@ impl<'a> Resolver<'a> {
     pub(super) fn sinks_take(&self, index: usize) -> Option<(Format, Format)> {
         let reads = |other: &(usize, &RawNode)| self.read_by(other.0).any(|input| input.node.0 == index);
         let mut formats = self.raw.iter().enumerate().filter(reads).map(|(_, node)| {
-            let RawKind::Sink(topic) = &node.kind else { return None };
-            let topic = &self.file.topics[self.names.get(topic.text.as_str())?.0];
+            let topic = match &node.kind {
+                RawKind::Sink(topic) => *self.names.get(topic.text.as_str())?,
+                RawKind::DynamicSink(sink) => return self.targets_take(sink),
+                _ => return None,
+            };
+            let topic = &self.file.topics[topic.0];
             Some((topic.key, topic.value))
         });
         let first = formats.next()??;
