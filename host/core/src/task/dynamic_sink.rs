@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::shown;
 use crate::expression::{Datum, ExpressionError};
 use crate::record::Rows;
 use crate::task::step::{Poison, Step};
@@ -14,13 +15,8 @@ const NAME_CHARS_MAX: usize = 249;
 const TARGETS_SHOWN_MAX: usize = 20;
 
 impl Step<'_> {
-    /// The rows of each topic that `sink` writes.
-    pub(crate) fn apart(
-        &mut self,
-        index: NodeIndex,
-        sink: &DynamicSink,
-        rows: &Rows,
-    ) -> Result<Vec<(TopicIndex, Rows)>, Poison> {
+    /// Writes each of `rows` to its topic.
+    pub(crate) fn write_apart(&mut self, index: NodeIndex, sink: &DynamicSink, rows: &Rows) -> Result<(), Poison> {
         let topology = self.scope.topology;
         let mut chosen: BTreeMap<TopicIndex, Vec<u32>> = BTreeMap::new();
         for row in 0..rows.len() {
@@ -29,9 +25,12 @@ impl Step<'_> {
                 Err(error) => self.refuse(index, rows.origins[row], error.into())?,
             }
         }
-        let all = |chosen: &[u32]| chosen.len() == rows.len();
-        let part = |chosen: Vec<u32>| if all(&chosen) { rows.clone() } else { rows.select(&chosen) };
-        Ok(chosen.into_iter().map(|(topic, chosen)| (topic, part(chosen))).collect())
+        for (topic, chosen) in chosen {
+            self.metrics(index).rows_out += chosen.len() as u64;
+            let all = chosen.len() == rows.len();
+            self.sinks.push(topic, if all { rows.clone() } else { rows.select(&chosen) });
+        }
+        Ok(())
     }
 }
 
@@ -50,32 +49,9 @@ fn target(sink: &DynamicSink, topology: &Topology, rows: &Rows, row: usize) -> R
     if sink.targets.len() > TARGETS_SHOWN_MAX {
         targets.push("…");
     }
-    let what = match &yielded {
-        Datum::Text(text) => format!("`{}`", cut(text)),
-        other => format!("{}, no text", shown(other)),
-    };
+    let yields = shown::datum(&yielded, NAME_CHARS_MAX);
+    let what = if matches!(yielded, Datum::Text(_)) { format!("`{yields}`") } else { format!("{yields}, no text") };
     let message =
         format!("`{}` yields {what}: the topics of this sink are {}", sink.topic.source(), targets.join(", "));
     Err(ExpressionError { code: "weir.topic", message })
-}
-
-/// What is no text, for a message.
-fn shown(datum: &Datum) -> String {
-    match datum {
-        Datum::Null => "null".to_owned(),
-        Datum::Bytes(_) => "bytes".to_owned(),
-        Datum::Json(_) => "a list or a map".to_owned(),
-        other => other
-            .encode(crate::topology::Format::Json)
-            .map_or_else(String::new, |text| String::from_utf8_lossy(&text).into_owned()),
-    }
-}
-
-/// A name on one line and of a length that is known.
-fn cut(text: &str) -> String {
-    let mut cut: String = text.chars().take(NAME_CHARS_MAX).flat_map(char::escape_debug).collect();
-    if text.chars().nth(NAME_CHARS_MAX).is_some() {
-        cut.push('…');
-    }
-    cut
 }

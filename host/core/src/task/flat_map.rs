@@ -15,7 +15,7 @@ const BYTES_BESIDE: usize = 16;
 type Made = Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>;
 
 impl Step<'_> {
-    /// The rows that `flat_map` makes of `rows`: of a row all or, where one of its items has none, none.
+    /// What `flat_map` makes of `rows`: of a row all or, where one of its items has no answer, nothing.
     pub(crate) fn flat_map(&mut self, index: NodeIndex, flat_map: &FlatMap, rows: &Rows) -> Result<Rows, Poison> {
         let (mut keys, mut values) = (Column::default(), Column::default());
         let mut chosen = Vec::with_capacity(rows.len());
@@ -34,6 +34,7 @@ impl Step<'_> {
             }
         }
         let mut made = rows.select(&chosen);
+        made.olds = None;
         if flat_map.items.has_key() {
             made.keys = Cells::from(keys);
         }

@@ -14,6 +14,8 @@ pub mod life;
 mod map;
 mod metrics;
 mod output;
+mod peek;
+mod shown;
 mod sink;
 mod stateful;
 mod step;

@@ -37,7 +37,7 @@ pub(crate) struct Step<'a> {
     pub(crate) scope: Scope<'a>,
     /// Rows that wait for nodes, by the nodes' places: each with the input by which it comes.
     arrived: BTreeMap<usize, Arrived>,
-    sinks: Sinks,
+    pub(super) sinks: Sinks,
     reports: Vec<Report>,
     metrics: BTreeMap<NodeIndex, NodeMetrics>,
 }
@@ -147,6 +147,10 @@ impl<'a> Step<'a> {
             }
             NodeKind::Map(map) => one(self.map(index, map, &rows)?),
             NodeKind::FlatMap(flat_map) => one(self.flat_map(index, flat_map, &rows)?),
+            NodeKind::Peek(shown) => {
+                self.peek(index, shown.as_deref(), &rows);
+                one(rows)
+            }
             NodeKind::Aggregate(aggregate) => self.aggregate(index, aggregate, &rows),
             NodeKind::Suppress(suppress) => one(self.suppress(index, suppress, &rows)?),
             NodeKind::ToTable(table) => one(self.to_table(index, *table, &rows)?),
@@ -159,14 +163,12 @@ impl<'a> Step<'a> {
                 self.sinks.push(*topic, rows);
                 Ok(Vec::new())
             }
-            // Takes its two sides apart.
-            NodeKind::Join(_) => Ok(Vec::new()),
             NodeKind::DynamicSink(sink) => {
-                let parts = self.apart(index, sink, &rows)?;
-                self.metrics(index).rows_out += parts.iter().map(|(_, rows)| rows.len() as u64).sum::<u64>();
-                parts.into_iter().for_each(|(topic, rows)| self.sinks.push(topic, rows));
+                self.write_apart(index, sink, &rows)?;
                 Ok(Vec::new())
             }
+            // Takes its two sides apart.
+            NodeKind::Join(_) => Ok(Vec::new()),
         }
     }
 

@@ -19,7 +19,8 @@
 //!   marked:  { from: sides.other, map: { headers: { side: value.side, secret: null } } }   # others stay
 //!   others:  { from: marked, sink: stats }
 //!   apart:   { from: sides.other, sink: { topic: '"stats"', of: [stats] } }   # of: topics that it may name
-//!   lines:   { from: checked, flat-map: { each: value.lines, key: item.sku, value: item } }   # or flat-map: value.lines
+//!   seen:    { from: checked, peek: true }                            # to the log; or an expression
+//!   lines:   { from: seen, flat-map: { each: value.lines, key: item.sku, value: item } }   # or flat-map: value.lines
 //!   skus:    { from: lines, sink: stats }
 //!   grouped: { from: prices, repartition: by-ticker }                 # or { name: by-ticker, partitions: 4 }
 //!   stats:   { from: grouped, window: { hopping: 5s, advance: 1s, grace: 2s }, emit: update,

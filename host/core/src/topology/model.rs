@@ -165,6 +165,8 @@ pub enum NodeKind {
     Map(Map),
     /// Makes of each row as many as a list in it has items.
     FlatMap(FlatMap),
+    /// Tells people of rows and passes all on: what the expression makes of them, none: what they are.
+    Peek(Option<Arc<dyn Mapping>>),
     /// Folds rows by key and window. Outputs: [`PORT_RESULTS`](super::PORT_RESULTS), [`PORT_LATE`](super::PORT_LATE).
     Aggregate(Box<Aggregate>),
     /// Holds rows back.

@@ -314,6 +314,7 @@ pub fn kind_name(kind: &NodeKind) -> &'static str {
         NodeKind::Branch(_) => "branch",
         NodeKind::Map(_) => "map",
         NodeKind::FlatMap(_) => "flat-map",
+        NodeKind::Peek(_) => "peek",
         NodeKind::Aggregate(_) => "aggregate",
         NodeKind::Suppress(_) => "suppress",
         NodeKind::Sink(_) | NodeKind::DynamicSink(_) => "sink",

@@ -151,6 +151,7 @@ impl Walk<'_> {
             // Not generated.
             NodeKind::Map(_)
             | NodeKind::FlatMap(_)
+            | NodeKind::Peek(_)
             | NodeKind::DynamicSink(_)
             | NodeKind::Suppress(_)
             | NodeKind::ToTable(_)

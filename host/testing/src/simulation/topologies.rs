@@ -269,6 +269,7 @@ impl Builder<'_> {
             NodeKind::Process(_) => PORTS,
             NodeKind::Map(_)
             | NodeKind::FlatMap(_)
+            | NodeKind::Peek(_)
             | NodeKind::Aggregate(_)
             | NodeKind::Suppress(_)
             | NodeKind::ToTable(_)

@@ -248,11 +248,72 @@ fn a_row_goes_to_the_topic_that_its_expression_names_if_the_sink_may_write_it() 
     let skipped = skipped(&reports);
     assert_eq!(skipped[0], yields(2, "`other`"));
     assert_eq!(skipped[1..3], [yields(4, "null, no text"), yields(5, "3, no text")]);
-    assert_eq!(skipped[3], yields(6, "a list or a map, no text"));
+    assert_eq!(skipped[3], yields(6, "[\"orders\"], no text"));
     assert!(skipped[4].starts_with("apart in/0@7 weir.expression: `value.kind`"), "{}", skipped[4]);
     assert_eq!(skipped[5], yields(8, &format!("`\\n{}…`", &long[..248])));
     let failed = run(&APART.replace("on-error: skip", "on-error: fail"), &rows, &["orders"]);
     let message = failed.map_or_else(|error| error.to_string(), |_| "no error".to_owned());
     assert!(message.starts_with("task 0_0 stopped at node `apart` at in/0@2: weir.topic"), "{message}");
+    Ok(())
+}
+
+const PEEK: &str = "
+application: shop
+topics:
+  in:  { key: string, value: json }
+  out: { key: string, value: json }
+nodes:
+  in:    { source: in }
+  seen:  { from: in, peek: SHOWN }
+  out:   { from: seen, sink: out }
+";
+
+fn peeked(reports: &[Report]) -> Vec<(String, u64)> {
+    let peeked = reports.iter().filter_map(|report| match &report.kind {
+        ReportKind::Peeked { shown, unshown } => {
+            let (partition, offset) = report.at.clone()?;
+            Some((format!("{} {partition}@{offset} {shown}", report.node), *unshown))
+        }
+        _ => None,
+    });
+    peeked.collect()
+}
+
+#[test]
+fn a_peek_shows_rows_on_one_short_line_each_and_passes_all_on() -> Result<(), DriverError> {
+    let long = format!("\"{}\"", "é".repeat(600));
+    let null = TestRecord { key: None, value: None, ..TestRecord::new("", "", 8) };
+    let broken = TestRecord { key: Some(vec![0xff, b'k']), ..TestRecord::new("", "{\n", 9) };
+    let rows = [TestRecord::new("a", r#"{"n":1}"#, 7), null, broken, TestRecord::new("b", &long, 10)];
+    let (read, reports) = run(&PEEK.replace("SHOWN", "true"), &rows, &["out"])?;
+    assert_eq!(read[0], rows);
+    let expected = [
+        r#"seen in/0@0 key=a value={"n":1} timestamp=7"#.to_owned(),
+        "seen in/0@1 key=null value=null timestamp=8".to_owned(),
+        r"seen in/0@2 key=\xffk value={\n timestamp=9".to_owned(),
+        format!("seen in/0@3 key=b value=\"{}… timestamp=10", "é".repeat(499)),
+    ];
+    assert_eq!(peeked(&reports), expected.map(|shown| (shown, 0)));
+    // What an expression has no answer to is shown, and passes on.
+    let (read, reports) = run(&PEEK.replace("SHOWN", "'{\"n\": value.n}'"), &rows, &["out"])?;
+    assert_eq!(read[0], rows);
+    let shown = peeked(&reports);
+    assert_eq!(shown[0].0, r#"seen in/0@0 {"n":1}"#);
+    assert!(shown[1].0.starts_with("seen in/0@1 (weir.expression: "), "{shown:?}");
+    assert!(shown[2].0.starts_with("seen in/0@2 (weir.decode: "), "{shown:?}");
+    Ok(())
+}
+
+#[test]
+fn a_peek_counts_what_it_does_not_show_of_a_step() -> Result<(), DriverError> {
+    let options = Options { commits: Commits::Chosen, ..Options::default() };
+    let driver = TopologyTestDriver::from_yaml(&PEEK.replace("SHOWN", "value"), options)?;
+    let input = driver.create_input_topic("in")?;
+    input.pipe_record_list((0..25).map(|n| TestRecord::new("k", n.to_string(), n)))?;
+    driver.commit()?;
+    let shown = peeked(&driver.reports());
+    assert_eq!(shown.len(), 10);
+    assert_eq!((shown[8].1, shown[9].1), (0, 15));
+    assert_eq!(driver.create_output_topic("out")?.queue_size(), 25);
     Ok(())
 }

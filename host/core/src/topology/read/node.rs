@@ -10,8 +10,8 @@ use super::sink::RawSink;
 
 /// What a node can be.
 #[rustfmt::skip]
-const KINDS: [&str; 14] = [
-    "source", "table", "filter", "map", "flat-map", "key-by", "process", "branch", "repartition", "aggregate", "suppress", "to-table",
+const KINDS: [&str; 15] = [
+    "source", "table", "filter", "map", "flat-map", "key-by", "peek", "process", "branch", "repartition", "aggregate", "suppress", "to-table",
     "join", "sink",
 ];
 
@@ -64,6 +64,8 @@ pub(crate) enum RawKind {
     Filter(Name),
     Map(RawMap),
     FlatMap(RawFlatMap),
+    /// None: key and value.
+    Peek(Option<Name>),
     Process(RawProcess),
     /// A case without an expression is the default.
     Branch(Vec<(Name, Option<Name>)>),
@@ -256,6 +258,7 @@ impl Reader<'_> {
                 let key = self.word(value, "`key-by`", "an expression such as `value.ticker`")?;
                 Some(RawKind::Map(RawMap { key: Some(key), ..RawMap::default() }))
             }
+            "peek" => self.peek(value),
             "process" => self.process(kind, value),
             "branch" => self.branch(kind, value),
             "repartition" => Some(RawKind::Repartition(self.repartition(value)?)),
@@ -324,6 +327,21 @@ impl Reader<'_> {
         };
         self.diagnostics.error(value.span, format!("`{name}` should be an expression; here is {what}"), help);
         None
+    }
+
+    /// `true`, or an expression.
+    fn peek(&mut self, value: &Yaml) -> Option<RawKind> {
+        let wanted = "`true`, or an expression such as `value.price`";
+        let shown = self.word(value, "`peek`", wanted)?;
+        match shown.text.as_str() {
+            "true" => Some(RawKind::Peek(None)),
+            "false" => {
+                let help = "remove the node to show nothing";
+                self.diagnostics.error(value.span, format!("`peek` should be {wanted}; here is `false`"), help);
+                None
+            }
+            _ => Some(RawKind::Peek(Some(shown))),
+        }
     }
 
     fn process(&mut self, kind: &Name, value: &Yaml) -> Option<RawKind> {

@@ -64,6 +64,11 @@ impl<'a> Resolver<'a> {
             }
             RawKind::Map(map) => self.map(index, map, input),
             RawKind::FlatMap(flat_map) => self.flat_map(index, flat_map, input),
+            RawKind::Peek(shown) => {
+                // Where it does not compile there is a mistake, and nothing runs.
+                let shown = shown.as_ref().and_then(|source| self.mapping(source, input));
+                (Some(NodeKind::Peek(shown)), input)
+            }
             RawKind::Process(process) => {
                 let plugin = PluginRef {
                     plugin: process.plugin.text.clone(),
