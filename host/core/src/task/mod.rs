@@ -206,7 +206,7 @@ impl Task {
                     self.undo_step();
                     at = coordinates(&found, &offered.taken);
                     offered = offered.prefix(found.origin as usize);
-                    poison = Some(found);
+                    poison = (!found.is_full()).then_some(found);
                 }
             }
         };

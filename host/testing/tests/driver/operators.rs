@@ -317,3 +317,23 @@ fn a_peek_counts_what_it_does_not_show_of_a_step() -> Result<(), DriverError> {
     assert_eq!(driver.create_output_topic("out")?.queue_size(), 25);
     Ok(())
 }
+
+#[test]
+fn a_step_takes_no_more_rows_once_a_flat_map_has_made_enough() -> Result<(), DriverError> {
+    let yaml = LINES.replace("FLAT", "{ each: value.lines, value: value.pad }").replace("POLICY", "fail");
+    let yaml = yaml.replace("from: in,", "from: seen,") + "  seen: { from: in, peek: key }\n";
+    let options = Options { commits: Commits::Chosen, ..Options::default() };
+    let driver = TopologyTestDriver::from_yaml(&yaml, options)?;
+    let (items, pad) = (vec!["1"; 100].join(","), "x".repeat(80_000));
+    let order = |n: i64| TestRecord::new("k", format!("{{\"lines\":[{items}],\"pad\":\"{pad}\"}}"), n);
+    driver.create_input_topic("in")?.pipe_record_list((0..12).map(order))?;
+    driver.commit()?;
+    // In one step two of twelve would not be shown.
+    assert_eq!(peeked(&driver.reports()).iter().map(|(_, unshown)| unshown).collect::<Vec<_>>(), [&0; 12]);
+    let lines = driver.create_output_topic("lines")?.read_records_to_list();
+    assert_eq!(
+        lines.iter().map(|row| row.timestamp).collect::<Vec<_>>(),
+        (0..1200).map(|n| n / 100).collect::<Vec<_>>()
+    );
+    Ok(())
+}
