@@ -443,6 +443,7 @@ fn reported(report: &Report) -> String {
         ReportKind::Restored => "restored".to_owned(),
         ReportKind::Skipped { reason, message, .. } => format!("skipped {reason}: {message}"),
         ReportKind::Failed { reason, message, .. } => format!("failed {reason}: {message}"),
+        ReportKind::Peeked { shown, unshown } => format!("peeked {shown} (+{unshown})"),
         ReportKind::Retried { reason, message } => format!("retried {reason}: {message}"),
         ReportKind::Swapped { from, to } => format!("swapped {from} -> {to}"),
         ReportKind::SwapRefused { to, message } => format!("swap to {to} refused: {message}"),

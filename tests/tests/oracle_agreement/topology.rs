@@ -182,7 +182,13 @@ fn suppress_until(windowed: &Windowed) -> Option<SuppressUntil> {
 }
 
 fn mapping(key: Option<Arc<dyn Mapping>>) -> NodeKind {
-    NodeKind::Map(Map { key, key_format: Format::String, value: None, value_format: Format::String })
+    NodeKind::Map(Map {
+        key,
+        key_format: Format::String,
+        value: None,
+        value_format: Format::String,
+        headers: Vec::new(),
+    })
 }
 
 fn text(cell: Option<&[u8]>) -> Option<String> {

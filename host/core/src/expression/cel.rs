@@ -5,6 +5,7 @@
 //! ([`shape`]): it is never a value of the crate, and its fields come in the order in which they are written.
 
 mod check;
+mod items;
 mod shape;
 mod values;
 
@@ -17,6 +18,7 @@ use ::cel::{Context, Env, ExecutionError, Program, Value};
 
 #[cfg(test)]
 pub(super) use self::check::FUNCTIONS;
+pub(super) use self::items::Item;
 use self::shape::Shape;
 use super::fast::{Comparison, Literal, Operator, Test};
 use super::plain::{Part, Plain};
@@ -176,13 +178,17 @@ impl Maker {
 
     fn make(&self, beside: Option<&[u8]>, rows: &Rows, row: usize) -> Result<Datum, ExpressionError> {
         let context = self.cel.context(beside, rows, row)?;
-        self.shape.datum(&context).map_err(|error| match error {
+        self.shape.datum(&context).map_err(|failure| self.worded(failure))
+    }
+
+    fn worded(&self, failure: shape::Failure) -> ExpressionError {
+        match failure {
             shape::Failure::Execution(error) => self.cel.failed(&error),
             shape::Failure::NoValue(what) => {
                 let message = format!("`{}`: {what}", self.cel.source);
                 ExpressionError { code: "weir.expression", message }
             }
-        })
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use super::{Datum, Mapping, Scope, compile, compile_mapping, compile_reduction};
 use crate::record::{RecordBatch, Rows};
 use crate::topology::Format;
 
-const SCOPE: Scope = Scope { key: Format::String, value: Format::Json, windowed: true, aggregate: None, right: None };
+const SCOPE: Scope =
+    Scope { key: Format::String, value: Format::Json, windowed: true, aggregate: None, right: None, item: false };
 
 fn rows(key: Option<&[u8]>, value: Option<&[u8]>) -> Rows {
     let mut batch = RecordBatch::default();

@@ -2,7 +2,7 @@
 //!
 //! Variables are `key`, `value`, `timestamp` (milliseconds since 1970 UTC) and `headers`; after a windowed aggregate
 //! `window.start` and `window.end`, likewise in milliseconds; in a `reduce` `aggregate`, what there is so far; in a join
-//! `left`, which is `value`, and `right`.
+//! `left`, which is `value`, and `right`; in a flat map `item`, an item of its list.
 //! - Format `json`: numbers are int where they are whole and fit, else double, and compare across types (`10 == 10.0`).
 //!   Of a field given twice the last counts. Format `string` is a string, `bytes` is bytes. A null key or value is `null`.
 //! - `headers.NAME` is a string where it is UTF-8, else bytes; of a header given twice the last counts.
@@ -18,6 +18,7 @@
 
 mod cel;
 mod fast;
+mod items;
 mod json;
 mod plain;
 mod seek;
@@ -25,6 +26,7 @@ mod seek;
 use std::fmt;
 use std::sync::Arc;
 
+pub use items::Items;
 use thiserror::Error;
 
 use crate::record::Rows;
@@ -167,6 +169,8 @@ pub(crate) struct Scope {
     pub aggregate: Option<Format>,
     /// What the other side of a join is; none: there is no join.
     pub right: Option<Format>,
+    /// Whether there is an `item` of a list.
+    pub item: bool,
 }
 
 /// A predicate over rows whose keys and values have these formats; `windowed`: they have windows.
@@ -175,7 +179,8 @@ pub(crate) struct Scope {
 /// [`CompileError`]: not the language, a variable or function that does not exist, fields of what has none.
 pub fn compile(source: &str, key: Format, value: Format, windowed: bool) -> Result<Arc<dyn Expression>, CompileError> {
     check_size(source)?;
-    let general = cel::Cel::predicate(source, Scope { key, value, windowed, aggregate: None, right: None })?;
+    let general =
+        cel::Cel::predicate(source, Scope { key, value, windowed, aggregate: None, right: None, item: false })?;
     Ok(match general.test() {
         Some(test) => Arc::new(fast::Fast::new(test, general)),
         None => Arc::new(general),
@@ -193,7 +198,8 @@ pub fn compile_mapping(
     windowed: bool,
 ) -> Result<Arc<dyn Mapping>, CompileError> {
     check_size(source)?;
-    let general = cel::Maker::compile(source, Scope { key, value, windowed, aggregate: None, right: None })?;
+    let general =
+        cel::Maker::compile(source, Scope { key, value, windowed, aggregate: None, right: None, item: false })?;
     Ok(match general.plain() {
         Some(plain) => Arc::new(plain::PlainMapping::new(plain, general)),
         None => Arc::new(general),
@@ -212,7 +218,7 @@ pub fn compile_reduction(
     windowed: bool,
 ) -> Result<Arc<dyn Reduction>, CompileError> {
     check_size(source)?;
-    let scope = Scope { key, value, windowed, aggregate: Some(aggregate), right: None };
+    let scope = Scope { key, value, windowed, aggregate: Some(aggregate), right: None, item: false };
     Ok(Arc::new(cel::Maker::compile(source, scope)?))
 }
 
@@ -228,7 +234,7 @@ pub fn compile_joiner(
     windowed: bool,
 ) -> Result<Arc<dyn Joiner>, CompileError> {
     check_size(source)?;
-    let scope = Scope { key, value, windowed, aggregate: None, right: Some(right) };
+    let scope = Scope { key, value, windowed, aggregate: None, right: Some(right), item: false };
     Ok(Arc::new(cel::Maker::compile(source, scope)?))
 }
 

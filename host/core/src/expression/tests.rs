@@ -16,7 +16,7 @@ fn rows(key: Option<&[u8]>, value: Option<&[u8]>, headers: Headers<'_>) -> Rows 
 }
 
 fn scope(key: Format, value: Format) -> Scope {
-    Scope { key, value, windowed: false, aggregate: None, right: None }
+    Scope { key, value, windowed: false, aggregate: None, right: None, item: false }
 }
 
 fn on_json(source: &str, value: &str) -> Result<bool, String> {

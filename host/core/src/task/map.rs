@@ -1,7 +1,7 @@
-//! New keys and values by expressions, and event time at a source.
+//! New keys, values and headers by expressions, and event time at a source.
 
 use crate::expression::{Datum, ExpressionError, Mapping};
-use crate::record::{Cells, Column, RecordBatch, Rows};
+use crate::record::{Cells, Column, HeaderCells, Headers, RecordBatch, Rows};
 use crate::task::step::{Poison, Step};
 use crate::topology::{EventTime, Format, Map, NodeIndex, Source};
 
@@ -9,14 +9,14 @@ impl Step<'_> {
     /// The rows that the expressions of `map` make of `rows`.
     pub(crate) fn map(&mut self, index: NodeIndex, map: &Map, rows: &Rows) -> Result<Rows, Poison> {
         let (mut keys, mut values) = (Column::default(), Column::default());
+        let mut headers = Headers::default();
         let mut chosen = Vec::with_capacity(rows.len());
         for row in 0..rows.len() {
-            let made = evaluate(map.key.as_deref(), map.key_format, rows, row)
-                .and_then(|key| Ok((key, evaluate(map.value.as_deref(), map.value_format, rows, row)?)));
-            match made {
-                Ok((key, value)) => {
+            match made(map, rows, row) {
+                Ok((key, value, written)) => {
                     keys.push(key.as_deref());
                     values.push(value.as_deref());
+                    push_headers(map, rows, row, &written, &mut headers);
                     chosen.push(row as u32);
                 }
                 Err(error) => self.refuse(index, rows.origins[row], error.into())?,
@@ -30,8 +30,38 @@ impl Step<'_> {
         if map.value.is_some() {
             mapped.values = Cells::from(values);
         }
+        if !map.headers.is_empty() {
+            mapped.headers = Some(HeaderCells::all(headers.into()));
+        }
         Ok(mapped)
     }
+}
+
+/// The bytes of a key, a value or a header; none: null.
+type Bytes = Option<Vec<u8>>;
+
+/// The key, the value and the headers that are made of a row.
+fn made(map: &Map, rows: &Rows, row: usize) -> Result<(Bytes, Bytes, Vec<Bytes>), ExpressionError> {
+    let key = evaluate(map.key.as_deref(), map.key_format, rows, row)?;
+    let value = evaluate(map.value.as_deref(), map.value_format, rows, row)?;
+    // Text and bytes as they are, the rest as JSON writes it.
+    let header = |(_, mapping): &(_, Option<std::sync::Arc<dyn Mapping>>)| {
+        evaluate(mapping.as_deref(), Format::Bytes, rows, row)
+    };
+    let headers = map.headers.iter().map(header).collect::<Result<_, _>>()?;
+    Ok((key, value, headers))
+}
+
+/// The row's headers but those that are written, and then these; what is null is removed.
+fn push_headers(map: &Map, rows: &Rows, row: usize, written: &[Bytes], headers: &mut Headers) {
+    if map.headers.is_empty() {
+        return;
+    }
+    let stays = |(name, _): &(&[u8], _)| map.headers.iter().all(|(new, _)| new.as_bytes() != *name);
+    let staying = rows.headers.iter().flat_map(|headers| headers.row(row)).filter(stays);
+    let new = map.headers.iter().zip(written);
+    let new = new.filter_map(|((name, _), value)| Some((name.as_bytes(), Some(value.as_deref()?))));
+    headers.push_row(staying.chain(new));
 }
 
 /// The cell that an expression makes; null too where there is no expression.

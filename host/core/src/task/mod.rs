@@ -6,7 +6,9 @@
 pub(crate) mod aggregate;
 mod call;
 mod changes;
+mod dynamic_sink;
 mod extract;
+mod flat_map;
 mod group;
 mod instances;
 mod join;
@@ -14,6 +16,8 @@ pub mod life;
 mod map;
 mod metrics;
 mod output;
+mod peek;
+mod shown;
 mod sink;
 mod stateful;
 mod step;
@@ -205,7 +209,7 @@ impl Task {
                     self.undo_step();
                     at = coordinates(&found, &offered.taken);
                     offered = offered.prefix(found.origin as usize);
-                    poison = Some(found);
+                    poison = (!found.is_full()).then_some(found);
                 }
             }
         };

@@ -37,7 +37,7 @@ pub(crate) struct Step<'a> {
     pub(crate) scope: Scope<'a>,
     /// Rows that wait for nodes, by the nodes' places: each with the input by which it comes.
     arrived: BTreeMap<usize, Arrived>,
-    sinks: Sinks,
+    pub(super) sinks: Sinks,
     reports: Vec<Report>,
     metrics: BTreeMap<NodeIndex, NodeMetrics>,
 }
@@ -147,6 +147,11 @@ impl<'a> Step<'a> {
                 Ok(chosen_of(rows, &chosen))
             }
             NodeKind::Map(map) => one(self.map(index, map, &rows)?),
+            NodeKind::FlatMap(flat_map) => one(self.flat_map(index, flat_map, &rows)?),
+            NodeKind::Peek(shown) => {
+                self.peek(index, shown.as_deref(), &rows);
+                one(rows)
+            }
             NodeKind::Aggregate(aggregate) => self.aggregate(index, aggregate, &rows),
             NodeKind::Suppress(suppress) => one(self.suppress(index, suppress, &rows)?),
             NodeKind::ToTable(table) => one(self.keep(index, *table, &rows)?),
@@ -159,6 +164,10 @@ impl<'a> Step<'a> {
             NodeKind::Sink(topic) => {
                 self.metrics(index).rows_out += rows.len() as u64;
                 self.sinks.push(*topic, rows);
+                Ok(Vec::new())
+            }
+            NodeKind::DynamicSink(sink) => {
+                self.write_apart(index, sink, &rows)?;
                 Ok(Vec::new())
             }
             // Their sides are told apart before.

@@ -79,6 +79,13 @@ pub enum ReportKind {
         /// Symbolised frames, empty where there are none.
         backtrace: String,
     },
+    /// A node shows a row to people: a few of a step.
+    Peeked {
+        /// The row, or what an expression makes of it: one line of bounded length.
+        shown: String,
+        /// Rows of the step behind it that the node does not show.
+        unshown: u64,
+    },
     /// The task is FAILED at the row.
     Failed {
         /// For the metric.

@@ -2,7 +2,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Span;
-use super::state::{Aggregate, Function, Join, Map, Store, StoreIndex, Suppress, Table, TableJoin};
+use super::state::{
+    Aggregate, DynamicSink, FlatMap, Function, Join, Map, Store, StoreIndex, Suppress, Table, TableJoin,
+};
 use crate::expression::{Expression, Mapping};
 use crate::record::TopicName;
 
@@ -163,6 +165,10 @@ pub enum NodeKind {
     Branch(Vec<Branch>),
     /// Makes new keys and values by expressions.
     Map(Map),
+    /// Makes of each row as many as a list in it has items.
+    FlatMap(FlatMap),
+    /// Tells people of rows and passes all on: what the expression makes of them, none: what they are.
+    Peek(Option<Arc<dyn Mapping>>),
     /// Folds rows by key and window. Outputs: [`PORT_RESULTS`](super::PORT_RESULTS), [`PORT_LATE`](super::PORT_LATE).
     Aggregate(Box<Aggregate>),
     /// Holds rows back.
@@ -179,6 +185,8 @@ pub enum NodeKind {
     JoinTables(Box<TableJoin>),
     /// Writes rows to a topic.
     Sink(TopicIndex),
+    /// Writes each row to the topic that an expression names.
+    DynamicSink(DynamicSink),
 }
 
 /// Where rows come in.
@@ -248,6 +256,18 @@ pub struct SubTopology {
     pub stores: Vec<StoreIndex>,
     /// A store of it is [`Store::row_at_a_time`].
     pub row_at_a_time: bool,
+}
+
+impl NodeKind {
+    /// The topics that it may write to.
+    #[must_use]
+    pub fn writes(&self) -> &[TopicIndex] {
+        match self {
+            Self::Sink(topic) => std::slice::from_ref(topic),
+            Self::DynamicSink(sink) => &sink.targets,
+            _ => &[],
+        }
+    }
 }
 
 impl Node {

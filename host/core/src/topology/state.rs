@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Format, PluginRef, Span, TopicIndex};
-use crate::expression::{Joiner, Mapping, Reduction};
+use crate::expression::{Items, Joiner, Mapping, Reduction};
 
 /// Index of a store in [`Topology::stores`](super::Topology).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,7 +74,7 @@ impl fmt::Display for StoreKind {
     }
 }
 
-/// New keys and values of rows, by expressions.
+/// New keys, values and headers of rows, by expressions.
 #[derive(Clone, Debug)]
 pub struct Map {
     /// None: the key stays.
@@ -85,6 +85,28 @@ pub struct Map {
     pub value: Option<Arc<dyn Mapping>>,
     /// What a new value is written as.
     pub value_format: Format,
+    /// Headers that are written in the place of all of their names; none: they are removed. Others stay.
+    pub headers: Vec<(String, Option<Arc<dyn Mapping>>)>,
+}
+
+/// A row for each item of a list.
+#[derive(Clone, Debug)]
+pub struct FlatMap {
+    /// The list, and the key and value of each item.
+    pub items: Arc<Items>,
+    /// What a new key is written as.
+    pub key_format: Format,
+    /// What a value is written as.
+    pub value_format: Format,
+}
+
+/// Rows sent each to a topic of its own.
+#[derive(Clone, Debug)]
+pub struct DynamicSink {
+    /// Yields the name of one of the targets.
+    pub topic: Arc<dyn Mapping>,
+    /// The topics that it may name, in the order of their names.
+    pub targets: Vec<TopicIndex>,
 }
 
 /// Rows of a key, folded into one value for each key and window.

@@ -1,7 +1,7 @@
 //! One run of a case.
 
 use weir_core::state::StoreEntry;
-use weir_core::topology::{NodeKind, StoreKind, Topology};
+use weir_core::topology::{StoreKind, Topology};
 use weir_testing::{Commits, DriverError, Options, TestRecord, TopologyTestDriver};
 
 use super::files::Line;
@@ -103,11 +103,8 @@ fn take(driver: &TopologyTestDriver, line: &Line) -> Result<(), DriverError> {
 fn outcome(topology: &Topology, driver: &TopologyTestDriver) -> Result<Outcome, DriverError> {
     let mut outcome = Outcome::default();
     let is_written = |name: &str| {
-        let sinks = topology.nodes.iter().filter_map(|node| match node.kind {
-            NodeKind::Sink(topic) => Some(topology.topic(topic)),
-            _ => None,
-        });
-        sinks.into_iter().any(|topic| topic.name.as_str() == name)
+        let mut written = topology.nodes.iter().flat_map(|node| node.kind.writes());
+        written.any(|topic| topology.topic(*topic).name.as_str() == name)
     };
     for topic in topology.topics.iter().filter(|topic| topic.internal.is_none()) {
         let name = topic.name.as_str();

@@ -34,10 +34,17 @@ pub struct Failure {
     pub backtrace: String,
 }
 
-/// Hears a stream thread: writes the log, counts for metrics and status. No payload of a row is ever written.
+/// Rows of one peek that are written within ten seconds; further ones are counted.
+const PEEKED_LINES_MAX: u64 = 50;
+
+/// Hears a stream thread: writes the log, counts for metrics and status. No payload of a row is ever written but what a
+/// `peek` of the topology shows.
 pub struct ThreadObserver {
     thread: usize,
     limit: ReportLimit,
+    peeks: ReportLimit,
+    /// Rows of each peek that passed since its last line.
+    unshown: BTreeMap<NodeName, u64>,
     /// Measures swaps.
     pub pause: PauseMeter,
     /// Follows restores.
@@ -58,6 +65,8 @@ impl ThreadObserver {
         Self {
             thread,
             limit: ReportLimit::default(),
+            peeks: ReportLimit::of(PEEKED_LINES_MAX),
+            unshown: BTreeMap::new(),
             pause: PauseMeter::default(),
             restores: Restores::new(counted, before.replayed_rows, before.restores),
             swapped: false,
@@ -101,6 +110,17 @@ impl ThreadObserver {
         }
     }
 
+    fn peeked(&mut self, report: &Report, shown: &str, behind: u64) {
+        let unshown = self.unshown.entry(report.node.clone()).or_default();
+        if self.peeks.admit(report.node.as_str(), Instant::now()).is_some() {
+            let (at, unshown) = (coordinates(report), std::mem::take(unshown));
+            tracing::info!(task = %report.task, node = %report.node, at, unshown, row = shown, "a row passes");
+        } else {
+            *unshown += 1;
+        }
+        *unshown += behind;
+    }
+
     fn failed(&mut self, report: Report, reason: String, message: String, backtrace: String) {
         let at = coordinates(&report);
         let Report { task, node, version, .. } = report;
@@ -129,6 +149,7 @@ impl Observer for ThreadObserver {
             std::mem::replace(&mut report.kind, ReportKind::Retried { reason: String::new(), message: String::new() });
         match kind {
             ReportKind::Failed { reason, message, backtrace } => self.failed(report, reason, message, backtrace),
+            ReportKind::Peeked { shown, unshown } => self.peeked(&report, &shown, unshown),
             ReportKind::RestoreBegan { changelogs } => self.restores.began(task, &changelogs),
             ReportKind::Restored => self.restores.ended(task),
             ReportKind::Skipped { reason, message, backtrace } => {

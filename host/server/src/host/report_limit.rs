@@ -11,8 +11,9 @@ const WINDOW: Duration = Duration::from_secs(10);
 const REASONS_MAX: usize = 256;
 
 /// Keeps a poisoned topic from filling the log: a reason's first lines are written, the others counted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ReportLimit {
+    lines_max: u64,
     reasons: BTreeMap<String, Window>,
 }
 
@@ -22,15 +23,27 @@ struct Window {
     lines: u64,
 }
 
+impl Default for ReportLimit {
+    fn default() -> Self {
+        Self::of(LINES_MAX)
+    }
+}
+
 impl ReportLimit {
+    /// With so many lines of one reason within ten seconds.
+    #[must_use]
+    pub fn of(lines_max: u64) -> Self {
+        Self { lines_max, reasons: BTreeMap::new() }
+    }
+
     /// Whether a line of `reason` may be written at `now`, and how many were held back since the last one.
     pub fn admit(&mut self, reason: &str, now: Instant) -> Option<u64> {
         if let Some(window) = self.reasons.get_mut(reason) {
             window.lines += 1;
             if now.duration_since(window.began) < WINDOW {
-                return (window.lines <= LINES_MAX).then_some(0);
+                return (window.lines <= self.lines_max).then_some(0);
             }
-            let held_back = (window.lines - 1).saturating_sub(LINES_MAX);
+            let held_back = (window.lines - 1).saturating_sub(self.lines_max);
             *window = Window { began: now, lines: 1 };
             return Some(held_back);
         }

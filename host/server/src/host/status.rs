@@ -313,8 +313,10 @@ pub fn kind_name(kind: &NodeKind) -> &'static str {
         NodeKind::Process(_) => "process",
         NodeKind::Branch(_) => "branch",
         NodeKind::Map(_) => "map",
+        NodeKind::FlatMap(_) => "flat-map",
+        NodeKind::Peek(_) => "peek",
         NodeKind::Aggregate(_) => "aggregate",
         NodeKind::Suppress(_) => "suppress",
-        NodeKind::Sink(_) => "sink",
+        NodeKind::Sink(_) | NodeKind::DynamicSink(_) => "sink",
     }
 }

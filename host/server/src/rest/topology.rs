@@ -22,8 +22,7 @@ pub async fn topology(State(host): State<Arc<Host>>) -> Json<Value> {
             NodeKind::Source(source) => {
                 source.topics.iter().map(|topic| topology.topic(*topic).name.as_str()).collect()
             }
-            NodeKind::Sink(topic) => vec![topology.topic(*topic).name.as_str()],
-            _ => Vec::new(),
+            kind => kind.writes().iter().map(|topic| topology.topic(*topic).name.as_str()).collect(),
         };
         let from = node.input.as_ref().map(|input| topology.node(input.node).name.as_str());
         json!({

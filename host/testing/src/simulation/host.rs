@@ -87,7 +87,7 @@ impl Ear<'_> {
 impl Observer for Ear<'_> {
     fn report(&mut self, report: Report) {
         let count = match &report.kind {
-            ReportKind::RestoreBegan { .. } => return,
+            ReportKind::RestoreBegan { .. } | ReportKind::Peeked { .. } => return,
             ReportKind::Restored => &mut self.figures.restored,
             ReportKind::Skipped { .. } => &mut self.figures.skipped,
             ReportKind::Failed { .. } => &mut self.figures.failed,

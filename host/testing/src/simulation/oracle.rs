@@ -150,6 +150,9 @@ impl Walk<'_> {
             NodeKind::Process(_) => self.process(&node.name, &row),
             // Not generated.
             NodeKind::Map(_)
+            | NodeKind::FlatMap(_)
+            | NodeKind::Peek(_)
+            | NodeKind::DynamicSink(_)
             | NodeKind::Suppress(_)
             | NodeKind::ToTable(_)
             | NodeKind::Join(_)

@@ -268,6 +268,8 @@ impl Builder<'_> {
             NodeKind::Branch(cases) => cases.len() as u32,
             NodeKind::Process(_) => PORTS,
             NodeKind::Map(_)
+            | NodeKind::FlatMap(_)
+            | NodeKind::Peek(_)
             | NodeKind::Aggregate(_)
             | NodeKind::Suppress(_)
             | NodeKind::ToTable(_)
@@ -275,7 +277,7 @@ impl Builder<'_> {
             | NodeKind::MapTable(_)
             | NodeKind::JoinTables(_)
             | NodeKind::Join(_) => 1,
-            NodeKind::Sink(_) => 0,
+            NodeKind::Sink(_) | NodeKind::DynamicSink(_) => 0,
         };
         (0..ports).map(|port| Input { node, port, port_name: None, span: Span::default() }).collect()
     }

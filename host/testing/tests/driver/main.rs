@@ -4,6 +4,7 @@
 mod joins;
 mod ledger;
 mod lines;
+mod operators;
 mod plain;
 mod tables;
 mod topologies;

@@ -13,7 +13,7 @@ pub enum Line {
 }
 
 /// Topics that results go to.
-pub const OUTPUTS: [&str; 3] = ["out", "late", "out2"];
+pub const OUTPUTS: [&str; 5] = ["out", "late", "out2", "small", "large"];
 
 /// A topology: YAML and the stores in it.
 pub fn topology(random: &mut Random) -> String {
@@ -39,6 +39,20 @@ pub fn topology(random: &mut Random) -> String {
         nodes.push_str("  moved: { from: keyed, repartition: by-k }\n");
         from = "moved".to_owned();
     }
+    if random.chance(PerMille(150)) {
+        // As many rows as `n` says, less the first.
+        nodes.push_str(&format!(
+            "  many: {{ from: {from}, flat-map: {{ each: '[1, 2, 3].filter(i, i < value.n)', value: value }}, on-error: skip }}\n"
+        ));
+        from = "many".to_owned();
+    }
+    if random.chance(PerMille(150)) {
+        nodes.push_str(&format!(
+            "  marked: {{ from: {from}, map: {{ headers: {{ n: value.n, k: null }} }}, on-error: skip }}\n  \
+             seen: {{ from: marked, peek: headers.n }}\n  apart: {{ from: seen, on-error: skip, \
+             sink: {{ topic: 'value.n < 5 ? \"small\" : value.n < 12 ? \"large\" : \"none\"', of: [small, large] }} }}\n"
+        ));
+    }
     match random.below(10) {
         0..7 => aggregate(random, "agg", &from, &mut nodes, &mut stores),
         _ => {
@@ -56,7 +70,8 @@ pub fn topology(random: &mut Random) -> String {
     format!(
         "application: t\ntopics:\n  in: {{ key: string, value: json }}\n  in2: {{ key: string, value: json }}\n  \
          out: {{ key: string, value: json }}\n  late: {{ key: string, value: json }}\n  \
-         out2: {{ key: string, value: json }}\nstores:\n  unused: {{ kind: key-value, changelog: false }}\n{stores}nodes:\n{nodes}"
+         out2: {{ key: string, value: json }}\n  small: {{ key: string, value: json }}\n  \
+         large: {{ key: string, value: json }}\nstores:\n  unused: {{ kind: key-value, changelog: false }}\n{stores}nodes:\n{nodes}"
     )
 }
 

@@ -197,6 +197,7 @@ impl<'a> Checker<'a> {
             "aggregate" if self.scope.aggregate.is_some() => self.reads.aggregate = true,
             "left" if self.scope.right.is_some() => self.reads.left = true,
             "right" if self.scope.right.is_some() => self.reads.right = true,
+            "item" if self.scope.item => {}
             _ if local || TYPES.contains(&name) => {}
             "window" if !local => {
                 let help = "`window.start` and `window.end` are there after an aggregate with `window:`";
@@ -211,6 +212,7 @@ impl<'a> Checker<'a> {
                 known.extend(self.scope.windowed.then_some("window"));
                 known.extend(self.scope.aggregate.map(|_| "aggregate"));
                 known.extend(self.scope.right.iter().flat_map(|_| ["left", "right"]));
+                known.extend(self.scope.item.then_some("item"));
                 let guess = did_you_mean(name, known.iter().chain(&self.locals).copied());
                 let help = guess.unwrap_or_else(|| {
                     format!("a field of the value is `value.{name}`; there are {}", known.join(", "))

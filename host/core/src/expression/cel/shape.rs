@@ -100,7 +100,7 @@ impl Shape {
         }
     }
 
-    fn chosen<'s>(
+    pub(super) fn chosen<'s>(
         &self,
         condition: &IdedExpr,
         yes: &'s Self,

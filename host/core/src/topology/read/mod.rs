@@ -1,15 +1,20 @@
 //! The tree of a file as topics and nodes whose names are not looked up yet. Every mistake is noted, none ends the reading.
 
 mod aggregate;
+mod flat_map;
+mod headers;
 mod join;
 mod node;
 mod reader;
+mod sink;
 mod store;
 
 pub(crate) use aggregate::{RawAggregate, RawBuiltin, RawFunction, RawSuppress};
+pub(crate) use flat_map::RawFlatMap;
 pub(crate) use join::RawJoin;
 pub(crate) use node::{RawKind, RawMap, RawNode, RawTable, RawTime, Repartition};
 pub(crate) use reader::Time;
+pub(crate) use sink::RawSink;
 pub(crate) use store::{RawStore, RawStoreKind};
 
 use reader::{Reader, field, unique};

@@ -3,13 +3,15 @@
 use super::super::yaml::{Kind, Name, Yaml};
 use super::super::{ErrorPolicy, Format, Span};
 use super::aggregate::{RawAggregate, RawSuppress};
+use super::flat_map::RawFlatMap;
 use super::join::{OF_JOINS, RawJoin};
 use super::reader::{Reader, field, unique};
+use super::sink::RawSink;
 
 /// What a node can be.
 #[rustfmt::skip]
-const KINDS: [&str; 13] = [
-    "source", "table", "filter", "map", "key-by", "process", "branch", "repartition", "aggregate", "suppress", "to-table",
+const KINDS: [&str; 15] = [
+    "source", "table", "filter", "map", "flat-map", "key-by", "peek", "process", "branch", "repartition", "aggregate", "suppress", "to-table",
     "join", "sink",
 ];
 
@@ -20,7 +22,18 @@ const OF_AGGREGATES: [&str; 3] = ["window", "store", "emit"];
 const OF_WINDOWS: [&str; 6] = ["grace", "tumbling", "hopping", "sliding", "session", "advance"];
 
 /// Known words, so that they are not taken for slips.
-const LATER_KINDS: [&str; 2] = ["flat-map", "global-table"];
+const LATER_KINDS: [&str; 1] = ["global-table"];
+
+/// What Kafka Streams calls it, and what it is called here.
+const KAFKA_STREAMS_WORDS: [(&str, &str); 7] = [
+    ("select-key", "key-by: EXPR"),
+    ("map-values", "map: { value: EXPR }"),
+    ("flat-map-values", "flat-map: EXPR"),
+    ("filter-not", "filter: '!(EXPR)'"),
+    ("split", "branch: { CASE: EXPR, OTHER: default }"),
+    ("through", "repartition: NAME"),
+    ("to", "sink: TOPIC"),
+];
 
 /// A node as the file declares it.
 #[derive(Debug)]
@@ -54,6 +67,9 @@ pub(crate) enum RawKind {
     JoinTables(RawJoin),
     FilterTable(Name),
     MapTable(RawMap),
+    FlatMap(RawFlatMap),
+    /// None: key and value.
+    Peek(Option<Name>),
     Process(RawProcess),
     /// A case without an expression is the default.
     Branch(Vec<(Name, Option<Name>)>),
@@ -67,6 +83,7 @@ pub(crate) enum RawKind {
     Aggregate(Box<RawAggregate>),
     Suppress(RawSuppress),
     Sink(Name),
+    DynamicSink(RawSink),
     /// Reported already.
     Bad,
 }
@@ -95,6 +112,8 @@ pub(crate) enum RawTime {
 pub(crate) struct RawMap {
     pub key: Option<Name>,
     pub value: Option<Name>,
+    /// Without an expression it is removed.
+    pub headers: Vec<(Name, Option<Name>)>,
     pub key_format: Option<Format>,
     pub value_format: Option<Format>,
 }
@@ -187,6 +206,8 @@ impl Reader<'_> {
                 (format!("`{text}` is for aggregates, and {what} is none"), help)
             } else if text == "merge" {
                 (format!("{what} merges by what it reads"), "write `from: [a, b]`, at any node".to_owned())
+            } else if let Some((_, ours)) = KAFKA_STREAMS_WORDS.iter().find(|(theirs, _)| *theirs == text) {
+                (format!("{what} has no `{text}`"), format!("write `{ours}`"))
             } else {
                 continue;
             };
@@ -240,16 +261,18 @@ impl Reader<'_> {
                 Some(RawKind::Filter(self.word(value, "`filter`", "an expression such as `value.price > 10`")?))
             }
             "map" => self.mapping(kind, value),
+            "flat-map" => Some(RawKind::FlatMap(self.flat_map(kind, value)?)),
             "key-by" => {
                 let key = self.word(value, "`key-by`", "an expression such as `value.ticker`")?;
                 Some(RawKind::Map(RawMap { key: Some(key), ..RawMap::default() }))
             }
+            "peek" => self.peek(value),
             "process" => self.process(kind, value),
             "branch" => self.branch(kind, value),
             "repartition" => Some(RawKind::Repartition(self.repartition(value)?)),
             "aggregate" => Some(RawKind::Aggregate(Box::new(self.aggregate(kind, value, fields)?))),
             "suppress" => Some(RawKind::Suppress(self.suppress(kind, value)?)),
-            _ => Some(RawKind::Sink(self.word(value, "`sink`", "a topic")?)),
+            _ => self.sink(value),
         }
     }
 
@@ -291,23 +314,42 @@ impl Reader<'_> {
 
     fn mapping(&mut self, kind: &Name, value: &Yaml) -> Option<RawKind> {
         let fields = self.map(value, "`map`", "a map such as `{ key: value.ticker }`")?;
-        self.check_keys(fields, "`map`", &["key", "value", "key-format", "value-format"], &[]);
-        let mut expression = |name: &str| {
-            let (_, value) = field(fields, name)?;
-            if matches!(value.kind, Kind::Map(_)) {
-                let help = format!("put a JSON object in quotes: `{name}: '{{\"price\": value.price}}'`");
-                self.diagnostics.error(value.span, format!("`{name}` should be an expression; here is a map"), help);
-                return None;
-            }
-            self.word(value, &format!("`{name}`"), "an expression such as `value.ticker`")
-        };
-        let (key, new) = (expression("key"), expression("value"));
+        self.check_keys(fields, "`map`", &["key", "value", "headers", "key-format", "value-format"], &[]);
+        let (key, new) = (self.written(fields, "key"), self.written(fields, "value"));
+        let headers = field(fields, "headers").map(|(_, headers)| self.headers(headers)).unwrap_or_default();
         if fields.iter().all(|(key, _)| ["key-format", "value-format"].contains(&key.text.as_str())) {
             let message = "this map changes nothing";
-            self.diagnostics.error(kind.span, message, "give it `key:` or `value:` with an expression");
+            self.diagnostics.error(kind.span, message, "give it `key:`, `value:` or `headers:` with an expression");
         }
         let (key_format, value_format) = (self.format(fields, "key-format"), self.format(fields, "value-format"));
-        Some(RawKind::Map(RawMap { key, value: new, key_format, value_format }))
+        Some(RawKind::Map(RawMap { key, value: new, headers, key_format, value_format }))
+    }
+
+    /// The expression of a field.
+    pub(super) fn written(&mut self, fields: &[(Name, Yaml)], name: &str) -> Option<Name> {
+        let (_, value) = field(fields, name)?;
+        let (what, help) = match value.kind {
+            Kind::Map(_) => ("a map", format!("put a JSON object in quotes: `{name}: '{{\"price\": value.price}}'`")),
+            Kind::List(_) => ("a list", format!("put a list in quotes: `{name}: '[value.first, value.second]'`")),
+            _ => return self.word(value, &format!("`{name}`"), "an expression such as `value.ticker`"),
+        };
+        self.diagnostics.error(value.span, format!("`{name}` should be an expression; here is {what}"), help);
+        None
+    }
+
+    /// `true`, or an expression.
+    fn peek(&mut self, value: &Yaml) -> Option<RawKind> {
+        let wanted = "`true`, or an expression such as `value.price`";
+        let shown = self.word(value, "`peek`", wanted)?;
+        match shown.text.as_str() {
+            "true" => Some(RawKind::Peek(None)),
+            "false" => {
+                let help = "remove the node to show nothing";
+                self.diagnostics.error(value.span, format!("`peek` should be {wanted}; here is `false`"), help);
+                None
+            }
+            _ => Some(RawKind::Peek(Some(shown))),
+        }
     }
 
     fn process(&mut self, kind: &Name, value: &Yaml) -> Option<RawKind> {

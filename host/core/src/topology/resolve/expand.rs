@@ -119,6 +119,7 @@ fn changes_key<'a>(node: &'a RawNode, nodes: &'a [RawNode]) -> Option<&'a RawNod
         };
         match &before.kind {
             RawKind::Map(map) if map.key.is_some() => return Some(before),
+            RawKind::FlatMap(flat_map) if flat_map.key.is_some() => return Some(before),
             RawKind::Process(process) if !process.keeps_key => return Some(before),
             // Its rows came to their partitions, or that is its own mistake.
             RawKind::Repartition(_) => {}

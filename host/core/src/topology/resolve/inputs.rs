@@ -48,6 +48,10 @@ impl<'a> Resolver<'a> {
                 format!("node `{}` reads from `{name}`, which is a sink", node.shown()),
                 format!("read what `{name}` reads, or add a source of topic `{}`", topic.text),
             ),
+            (RawKind::DynamicSink(_), _) => (
+                format!("node `{}` reads from `{name}`, which is a sink", node.shown()),
+                format!("read what `{name}` reads, or add a source of the topics that it writes"),
+            ),
             // A plugin's ports are known when the plugin is.
             (RawKind::Bad | RawKind::Process(_), _) | (_, None) => return Some(0),
             (RawKind::Aggregate(aggregate), Some("late")) if aggregate.window.is_some() => return Some(PORT_LATE),

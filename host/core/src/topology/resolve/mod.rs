@@ -6,9 +6,11 @@
 mod aggregate;
 mod connect;
 mod expand;
+mod flat_map;
 mod inputs;
 mod joins;
 mod nodes;
+mod sinks;
 mod stores;
 mod tables;
 mod warnings;

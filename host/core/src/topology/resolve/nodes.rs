@@ -66,6 +66,12 @@ impl<'a> Resolver<'a> {
                 let (map, output) = self.map(index, map, input);
                 (Some(NodeKind::Map(map)), output)
             }
+            RawKind::FlatMap(flat_map) => self.flat_map(index, flat_map, input),
+            RawKind::Peek(shown) => {
+                // Where it does not compile there is a mistake, and nothing runs.
+                let shown = shown.as_ref().and_then(|source| self.mapping(source, input));
+                (Some(NodeKind::Peek(shown)), input)
+            }
             RawKind::Process(process) => {
                 let plugin = PluginRef {
                     plugin: process.plugin.text.clone(),
@@ -108,6 +114,7 @@ impl<'a> Resolver<'a> {
                 (Some(NodeKind::MapTable(map)), output)
             }
             RawKind::Suppress(suppress) => self.suppress(name, suppress, input, stores.own),
+            RawKind::DynamicSink(sink) => (self.dynamic_sink(name, sink, input), Flow::default()),
             RawKind::Sink(topic) => (self.topic(name, "writes", topic).map(NodeKind::Sink), Flow::default()),
         }
     }
@@ -131,6 +138,14 @@ impl<'a> Resolver<'a> {
     fn map(&mut self, index: usize, map: &RawMap, input: Flow) -> (Map, Flow) {
         let key = map.key.as_ref().map(|source| self.mapping(source, input));
         let value = map.value.as_ref().map(|source| self.mapping(source, input));
+        let mut headers = Vec::with_capacity(map.headers.len());
+        for (name, source) in &map.headers {
+            let value = source.as_ref().map(|source| self.mapping(source, input));
+            // What does not compile is a mistake, not a header to remove.
+            if !matches!(value, Some(None)) {
+                headers.push((name.text.clone(), value.flatten()));
+            }
+        }
         let (key_of_sinks, value_of_sinks) = self.sinks_take(index).unzip();
         // Elsewhere text is a key as it is; as a value it is JSON text, in quotes.
         let output = Flow {
@@ -147,6 +162,7 @@ impl<'a> Resolver<'a> {
             key_format: output.key.unwrap_or(Format::Bytes),
             value: value.flatten(),
             value_format: output.value.unwrap_or(Format::Bytes),
+            headers,
         };
         (map, output)
     }
@@ -155,8 +171,12 @@ impl<'a> Resolver<'a> {
     pub(super) fn sinks_take(&self, index: usize) -> Option<(Format, Format)> {
         let reads = |other: &(usize, &RawNode)| self.read_by(other.0).any(|input| input.node.0 == index);
         let mut formats = self.raw.iter().enumerate().filter(reads).map(|(_, node)| {
-            let RawKind::Sink(topic) = &node.kind else { return None };
-            let topic = &self.file.topics[self.names.get(topic.text.as_str())?.0];
+            let topic = match &node.kind {
+                RawKind::Sink(topic) => *self.names.get(topic.text.as_str())?,
+                RawKind::DynamicSink(sink) => return self.targets_take(sink),
+                _ => return None,
+            };
+            let topic = &self.file.topics[topic.0];
             Some((topic.key, topic.value))
         });
         let first = formats.next()??;

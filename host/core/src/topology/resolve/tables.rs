@@ -67,7 +67,13 @@ fn joined(
 fn of_a_table(name: &Name, kind: RawKind, diagnostics: &mut Diagnostics) -> RawKind {
     match kind {
         RawKind::Filter(expression) => RawKind::FilterTable(expression),
-        RawKind::Map(map) if map.key.is_none() => RawKind::MapTable(map),
+        RawKind::Map(map) if map.key.is_none() => {
+            if let Some((header, _)) = map.headers.first() {
+                let message = format!("`{}` writes headers of a table, which keeps none", name.text);
+                diagnostics.error(header.span, message, "write them where a stream is mapped");
+            }
+            RawKind::MapTable(map)
+        }
         RawKind::Aggregate(aggregate) => {
             let RawAggregate { span, .. } = *aggregate;
             let message =

@@ -17,6 +17,7 @@ impl Resolver<'_> {
                 RawKind::Source { .. }
                 | RawKind::Filter(_)
                 | RawKind::Map(_)
+                | RawKind::FlatMap(_)
                 | RawKind::Repartition(_)
                 | RawKind::Suppress(_)
                 | RawKind::Join(_)
