@@ -48,6 +48,13 @@ public class Oracle {
         return Materialized.<String, String, KeyValueStore<Bytes, byte[]>>as(store).withKeySerde(S).withValueSerde(S);
     }
 
+    /** Versioned if the case names a history. */
+    static Materialized<String, String, KeyValueStore<Bytes, byte[]>> stored(String store, JsonNode c) {
+        if (!c.has("history")) return table(store);
+        var versioned = Stores.persistentVersionedKeyValueStore(store, ms(c, "history", 0));
+        return Materialized.<String, String>as(versioned).withKeySerde(S).withValueSerde(S);
+    }
+
     static void build(StreamsBuilder b, JsonNode c) {
         String how = c.path("how").asText("inner");
         switch (c.get("op").asText()) {
@@ -56,16 +63,16 @@ public class Oracle {
                 out(b.stream("left", WITH).groupByKey(GROUPED).reduce(CONCATENATE, table("store")).toStream());
             case "rekey-count" -> rekeyCount(b);
             case "cogroup" -> cogroup(b);
-            case "table-aggregate" -> tableAggregate(b);
-            case "table-filter" -> {
-                var t = b.table("left", WITH, table("store"));
-                out(t.filter((k, v) -> v.length() % 2 == 0, table("even")).toStream());
-            }
+            case "table" -> out(left(b, c).toStream());
+            case "to-table" -> out(toTable(b.stream("left", WITH), c).toStream());
+            case "table-filter" -> tableFilter(b, c);
+            case "table-map" -> out(left(b, c).mapValues(v -> v + "!").toStream());
+            case "table-aggregate" -> tableAggregate(b, c);
             case "stream-stream" -> streamStream(b, c, how);
             case "stream-table" -> streamTable(b, c, how);
             case "stream-global" -> streamGlobal(b, how);
-            case "table-table" -> tableTable(b, how);
-            case "foreign-key" -> foreignKey(b, how);
+            case "table-table" -> tableTable(b, c, how);
+            case "foreign-key" -> foreignKey(b, c, how);
             default -> throw new IllegalArgumentException(c.get("op").asText());
         }
     }
@@ -137,10 +144,33 @@ public class Oracle {
         out(both.aggregate(EMPTY, table("store")).toStream());
     }
 
-    static void tableAggregate(StreamsBuilder b) {
-        var t = b.table("left", WITH, table("store"));
-        var grouped = t.groupBy((k, v) -> KeyValue.pair(v.split(":")[0], v), GROUPED);
-        out(grouped.aggregate(EMPTY, (k, v, a) -> a + "+" + v, (k, v, a) -> a + "-" + v, table("agg")).toStream());
+    /** With `bare` it has no store: it does not know what it held, and a filter of it repeats tombstones. */
+    static KTable<String, String> left(StreamsBuilder b, JsonNode c) {
+        if (c.path("bare").asBoolean()) return b.table("left", WITH);
+        return b.table("left", WITH, stored("store", c));
+    }
+
+    static KTable<String, String> toTable(KStream<String, String> s, JsonNode c) {
+        return s.toTable(c.path("bare").asBoolean() ? Materialized.with(S, S) : stored("store", c));
+    }
+
+    static void tableFilter(StreamsBuilder b, JsonNode c) {
+        Predicate<String, String> even = (k, v) -> v.length() % 2 == 0;
+        var t = left(b, c);
+        out((c.path("bare").asBoolean() ? t.filter(even) : t.filter(even, table("even"))).toStream());
+    }
+
+    static void tableAggregate(StreamsBuilder b, JsonNode c) {
+        var grouped = left(b, c).groupBy((k, v) -> KeyValue.pair(v.split(":")[0], v), GROUPED);
+        Aggregator<String, String, String> add = (k, v, a) -> a + "+" + v, subtract = (k, v, a) -> a + "-" + v;
+        var counts = Materialized.<String, Long, KeyValueStore<Bytes, byte[]>>as("agg").withKeySerde(S);
+        out(switch (c.path("function").asText("texts")) {
+            case "count" -> grouped.count(counts.withValueSerde(Serdes.Long())).toStream().mapValues(Object::toString);
+            case "reduce" -> grouped.reduce((a, v) -> a + "+" + v, (a, v) -> a + "-" + v, table("agg")).toStream();
+            // What is subtracted deletes the row.
+            case "none-left" -> grouped.aggregate(EMPTY, add, (k, v, a) -> null, table("agg")).toStream();
+            default -> grouped.aggregate(EMPTY, add, subtract, table("agg")).toStream();
+        });
     }
 
     static void streamStream(StreamsBuilder b, JsonNode c, String how) {
@@ -159,14 +189,8 @@ public class Oracle {
     static void streamTable(StreamsBuilder b, JsonNode c, String how) {
         KStream<String, String> l = b.stream("left", WITH);
         Joined<String, String, String> with = Joined.with(S, S, S);
-        KTable<String, String> t;
-        if (c.has("history")) {
-            var versioned = Stores.persistentVersionedKeyValueStore("store", ms(c, "history", 0));
-            t = b.table("right", WITH, Materialized.<String, String>as(versioned).withKeySerde(S).withValueSerde(S));
-            if (c.has("grace")) with = with.withGracePeriod(ms(c, "grace", 0));
-        } else {
-            t = b.table("right", WITH, table("store"));
-        }
+        KTable<String, String> t = b.table("right", WITH, stored("store", c));
+        if (c.has("grace")) with = with.withGracePeriod(ms(c, "grace", 0));
         out(how.equals("left") ? l.leftJoin(t, PAIR, with) : l.join(t, PAIR, with));
     }
 
@@ -177,8 +201,8 @@ public class Oracle {
         out(how.equals("left") ? l.leftJoin(t, by, PAIR) : l.join(t, by, PAIR));
     }
 
-    static void tableTable(StreamsBuilder b, String how) {
-        KTable<String, String> l = b.table("left", WITH, table("store")), r = b.table("right", WITH, table("store2"));
+    static void tableTable(StreamsBuilder b, JsonNode c, String how) {
+        KTable<String, String> l = left(b, c), r = b.table("right", WITH, stored("store2", c));
         out((switch (how) {
             case "left" -> l.leftJoin(r, PAIR);
             case "outer" -> l.outerJoin(r, PAIR);
@@ -186,11 +210,18 @@ public class Oracle {
         }).toStream());
     }
 
-    static void foreignKey(StreamsBuilder b, String how) {
-        KTable<String, String> l = b.table("left", WITH, table("store")), r = b.table("right", WITH, table("store2"));
-        Function<String, String> fk = v -> v.split(":")[0];
+    /** With `split`, one record of `left` is several changes of its row, one for each part between commas. */
+    static void foreignKey(StreamsBuilder b, JsonNode c, String how) {
+        KTable<String, String> l = c.path("split").asBoolean() ? toTable(parts(b.stream("left", WITH)), c) : left(b, c);
+        KTable<String, String> r = b.table("right", WITH, stored("store2", c));
+        // `-` is no foreign key.
+        Function<String, String> fk = v -> v.startsWith("-") ? null : v.split(":")[0];
         var store = table("joined");
         out((how.equals("left") ? l.leftJoin(r, fk, PAIR, store) : l.join(r, fk, PAIR, store)).toStream());
+    }
+
+    static KStream<String, String> parts(KStream<String, String> s) {
+        return s.flatMapValues(v -> v == null ? Collections.singletonList(null) : List.of(v.split(",")));
     }
 
     static void out(KStream<String, String> s) {

@@ -1,10 +1,10 @@
 //! The oracle's fixture against the real Kafka Streams: questions are understood, answers belong to their cases.
 
 use weir_tests::Oracle;
-use weir_tests::oracle::{Case, Emit, Function, Input, Operation, WindowKind, Windowed, generate};
+use weir_tests::oracle::{Case, Emit, Function, Input, Operation, Side, WindowKind, Windowed, generate};
 
 fn row(key: &str, value: &str, at: i64) -> Input {
-    Input::Row { key: Some(key.to_owned()), value: Some(value.to_owned()), at }
+    Input::Row { side: Side::Left, key: Some(key.to_owned()), value: Some(value.to_owned()), at }
 }
 
 fn lines(oracle: &mut Oracle, operation: Operation, inputs: &[Input]) -> anyhow::Result<Vec<String>> {

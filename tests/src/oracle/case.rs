@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use super::join::Join;
+use super::table::Table;
+
 /// An operation and its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "its parts")]
@@ -12,7 +15,7 @@ pub struct Case {
     pub inputs: Vec<Input>,
 }
 
-/// What is done to the input topic `left`.
+/// What is done to the input topic `left`, or to `left` and `right`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// For each key the text `value;` of all its rows.
@@ -23,6 +26,12 @@ pub enum Operation {
     RekeyCount,
     /// One of the above, for each key and window.
     Windowed(Windowed),
+    /// For each key the values of all its rows of both topics, each after an `L` or an `R`.
+    Cogroup,
+    /// A table of `left`.
+    Table(Table),
+    /// `left` meets `right`.
+    Join(Join),
 }
 
 /// A windowed aggregate.
@@ -76,12 +85,21 @@ pub enum Emit {
 #[allow(missing_docs, reason = "a record's fields")]
 pub enum Input {
     Row {
+        side: Side,
         key: Option<String>,
         value: Option<String>,
         at: i64,
     },
     /// The wall clock moves on by so many milliseconds.
     Advance(i64),
+}
+
+/// An input topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "their names")]
+pub enum Side {
+    Left,
+    Right,
 }
 
 /// A record that comes out. A windowed key is `key@start/end`.
@@ -109,7 +127,9 @@ impl Case {
         let mut text = format!("{}\n", self.operation.config());
         for input in &self.inputs {
             let line = match input {
-                Input::Row { key, value, at } => json!({ "topic": "left", "key": key, "value": value, "ts": at }),
+                Input::Row { side, key, value, at } => {
+                    json!({ "topic": side.topic(), "key": key, "value": value, "ts": at })
+                }
                 Input::Advance(ms) => json!({ "advance": ms }),
             };
             text.push_str(&format!("{line}\n"));
@@ -126,6 +146,20 @@ impl Operation {
             Self::Reduce => json!({ "op": "reduce" }),
             Self::RekeyCount => json!({ "op": "rekey-count" }),
             Self::Windowed(windowed) => Value::Object(windowed.config()),
+            Self::Cogroup => json!({ "op": "cogroup" }),
+            Self::Table(table) => Value::Object(table.config()),
+            Self::Join(join) => Value::Object(join.config()),
+        }
+    }
+}
+
+impl Side {
+    /// The name of its topic.
+    #[must_use]
+    pub fn topic(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Right => "right",
         }
     }
 }

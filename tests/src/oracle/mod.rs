@@ -5,11 +5,15 @@
 
 mod case;
 mod difference;
-mod generate;
+pub mod generate;
+mod join;
+mod table;
 
-pub use case::{Answer, Case, Emit, Function, Input, Operation, Record, WindowKind, Windowed};
+pub use case::{Answer, Case, Emit, Function, Input, Operation, Record, Side, WindowKind, Windowed};
 pub use difference::{first_difference, shrink, side_by_side};
-pub use generate::generate;
+pub use generate::aggregates as generate;
+pub use join::{How, Join};
+pub use table::{GroupFunction, Kept, Table, TableStep};
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};

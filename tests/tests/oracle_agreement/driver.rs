@@ -44,7 +44,7 @@ fn try_answer(case: &Case, way: Way) -> Result<Vec<Record>> {
     let (input, output) = (driver.create_input_topic(INPUT)?, driver.create_output_topic(OUTPUT)?);
     for (number, one) in case.inputs.iter().enumerate() {
         match one {
-            Input::Row { key, value, at } => {
+            Input::Row { key, value, at, .. } => {
                 let bytes = |text: &Option<String>| text.clone().map(String::into_bytes);
                 let headers = Vec::new();
                 input.pipe_input(TestRecord { timestamp: *at, key: bytes(key), value: bytes(value), headers })?;

@@ -115,6 +115,9 @@ impl Builder {
                 };
                 (function, Some(window), emit, Some(kind))
             }
+            Operation::Cogroup | Operation::Table(_) | Operation::Join(_) => {
+                unreachable!("the generator of aggregates makes none: {operation:?}")
+            }
         };
         let store = self.store("store", kind.unwrap_or(StoreKind::KeyValue { ttl_ms: None }));
         let aggregate = Aggregate { store, function, window, emit, value_format: Format::String };

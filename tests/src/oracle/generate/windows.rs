@@ -1,8 +1,8 @@
-//! Cases from a seed: few keys, and times that lie where windows begin, end and close.
+//! Aggregates, most of them windowed: few keys, and times that lie where windows begin, end and close.
 
 use weir_testing::{PerMille, Random};
 
-use super::case::{Case, Emit, Function, Input, Operation, WindowKind, Windowed};
+use crate::oracle::case::{Case, Emit, Function, Input, Operation, Side, WindowKind, Windowed};
 
 const ROWS_MAX: usize = 40;
 /// Small ones meet often; large ones pass over many windows and over segments of a store, which hold at least a minute.
@@ -79,7 +79,7 @@ fn inputs(random: &mut Random, size_ms: i64, grace_ms: i64, with_parts: bool) ->
         let key = (!random.chance(NULL_KEY)).then(|| (*random.choose(KEYS)).to_owned());
         let part = if with_parts { format!("{}:", random.choose(KEYS)) } else { String::new() };
         let value = (!random.chance(NULL_VALUE)).then(|| format!("{part}{number}"));
-        inputs.push(Input::Row { key, value, at });
+        inputs.push(Input::Row { side: Side::Left, key, value, at });
     }
     inputs
 }
