@@ -150,6 +150,16 @@ public class Oracle {
         return b.table("left", WITH, stored("store", c));
     }
 
+    static KStream<String, String> leftStream(StreamsBuilder b, JsonNode c) {
+        KStream<String, String> s = b.stream("left", WITH);
+        return c.path("rekeyed").asBoolean() ? s.selectKey((k, v) -> reference(v)) : s;
+    }
+
+    /** The first part of a value; `-` refers to nobody. */
+    static String reference(String v) {
+        return v == null || v.startsWith("-") ? null : v.split(":")[0];
+    }
+
     static KTable<String, String> toTable(KStream<String, String> s, JsonNode c) {
         return s.toTable(c.path("bare").asBoolean() ? Materialized.with(S, S) : stored("store", c));
     }
@@ -174,7 +184,7 @@ public class Oracle {
     }
 
     static void streamStream(StreamsBuilder b, JsonNode c, String how) {
-        KStream<String, String> l = b.stream("left", WITH), r = b.stream("right", WITH);
+        KStream<String, String> l = leftStream(b, c), r = b.stream("right", WITH);
         Duration before = ms(c, "before", 5000);
         JoinWindows w = JoinWindows.ofTimeDifferenceAndGrace(before, ms(c, "grace", 0));
         w = w.before(before).after(ms(c, "after", 5000));
@@ -187,7 +197,7 @@ public class Oracle {
     }
 
     static void streamTable(StreamsBuilder b, JsonNode c, String how) {
-        KStream<String, String> l = b.stream("left", WITH);
+        KStream<String, String> l = leftStream(b, c);
         Joined<String, String, String> with = Joined.with(S, S, S);
         KTable<String, String> t = b.table("right", WITH, stored("store", c));
         if (c.has("grace")) with = with.withGracePeriod(ms(c, "grace", 0));
@@ -214,8 +224,7 @@ public class Oracle {
     static void foreignKey(StreamsBuilder b, JsonNode c, String how) {
         KTable<String, String> l = c.path("split").asBoolean() ? toTable(parts(b.stream("left", WITH)), c) : left(b, c);
         KTable<String, String> r = b.table("right", WITH, stored("store2", c));
-        // `-` is no foreign key.
-        Function<String, String> fk = v -> v.startsWith("-") ? null : v.split(":")[0];
+        Function<String, String> fk = Oracle::reference;
         var store = table("joined");
         out((how.equals("left") ? l.leftJoin(r, fk, PAIR, store) : l.join(r, fk, PAIR, store)).toStream());
     }

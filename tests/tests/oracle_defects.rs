@@ -32,9 +32,9 @@ fn lines(join: Join, inputs: &[Input]) -> Vec<String> {
 fn kafka_streams_loses_a_match_on_the_border_of_a_window_without_after_and_grace() {
     let how = How::Inner;
     let inputs = [right("k", "x", 10), right("other", "y", 15), left("k", "a", 15)];
-    let without = Join::StreamStream { how, before_ms: 5, after_ms: 0, grace_ms: 0 };
+    let without = Join::StreamStream { how, before_ms: 5, after_ms: 0, grace_ms: 0, rekeyed: false };
     assert!(lines(without, &inputs).is_empty());
-    let with = Join::StreamStream { how, before_ms: 5, after_ms: 0, grace_ms: 1 };
+    let with = Join::StreamStream { how, before_ms: 5, after_ms: 0, grace_ms: 1, rekeyed: false };
     assert_eq!(lines(with, &inputs), ["k = a|x @ 15"]);
 }
 
@@ -42,8 +42,10 @@ fn kafka_streams_loses_a_match_on_the_border_of_a_window_without_after_and_grace
 fn kafka_streams_joins_nothing_in_a_window_of_no_size_and_no_grace() {
     let how = How::Inner;
     let inputs = [right("k", "x", 10), left("k", "a", 10)];
-    assert!(lines(Join::StreamStream { how, before_ms: 0, after_ms: 0, grace_ms: 0 }, &inputs).is_empty());
-    let with = Join::StreamStream { how, before_ms: 0, after_ms: 0, grace_ms: 1 };
+    assert!(
+        lines(Join::StreamStream { how, before_ms: 0, after_ms: 0, grace_ms: 0, rekeyed: false }, &inputs).is_empty()
+    );
+    let with = Join::StreamStream { how, before_ms: 0, after_ms: 0, grace_ms: 1, rekeyed: false };
     assert_eq!(lines(with, &inputs), ["k = a|x @ 10"]);
 }
 
@@ -51,10 +53,15 @@ fn kafka_streams_joins_nothing_in_a_window_of_no_size_and_no_grace() {
 fn kafka_streams_fails_on_a_null_key_in_a_left_join_with_grace() {
     let kept = Kept::History { history_ms: 100 };
     let null_key = [Input::Row { side: Side::Left, key: None, value: Some("a".to_owned()), at: 10 }];
-    let with = ask(Join::StreamTable { how: How::Left, kept, grace_ms: Some(5) }, &null_key);
+    let with = ask(Join::StreamTable { how: How::Left, kept, grace_ms: Some(5), rekeyed: false }, &null_key);
     assert!(with.fails.as_deref().is_some_and(|reason| reason.contains("key cannot be null")), "{with:?}");
-    assert_eq!(lines(Join::StreamTable { how: How::Left, kept, grace_ms: None }, &null_key), ["null = a|null @ 10"]);
-    assert!(lines(Join::StreamTable { how: How::Inner, kept, grace_ms: Some(5) }, &null_key).is_empty());
+    assert_eq!(
+        lines(Join::StreamTable { how: How::Left, kept, grace_ms: None, rekeyed: false }, &null_key),
+        ["null = a|null @ 10"]
+    );
+    assert!(
+        lines(Join::StreamTable { how: How::Inner, kept, grace_ms: Some(5), rekeyed: false }, &null_key).is_empty()
+    );
 }
 
 #[test]
@@ -67,7 +74,8 @@ fn kafka_streams_takes_an_empty_right_value_for_none_in_a_foreign_key_join() {
 /// With an older version before it, the tombstone is remembered as that version's end.
 #[test]
 fn kafka_streams_forgets_a_tombstone_at_the_time_of_the_only_version() {
-    let join = Join::StreamTable { how: How::Left, kept: Kept::History { history_ms: 100 }, grace_ms: None };
+    let join =
+        Join::StreamTable { how: How::Left, kept: Kept::History { history_ms: 100 }, grace_ms: None, rekeyed: false };
     let deleted = [right("k", "a", 10), row(Side::Right, "k", None, 10), right("k", "b", 5), left("k", "x", 50)];
     assert_eq!(lines(join, &deleted), ["k = x|b @ 50"]);
     let mut after_another = vec![right("k", "z", 2)];

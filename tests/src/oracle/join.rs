@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 use super::table::Kept;
 
 /// A join. Both tables of those that join two keep the same.
+///
+/// Rekeyed: `left` gets the first part of its value for a key, up to `:`, and none if the value begins with `-` or is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "Kafka Streams' terms")]
 pub enum Join {
@@ -13,12 +15,14 @@ pub enum Join {
         before_ms: i64,
         after_ms: i64,
         grace_ms: i64,
+        rekeyed: bool,
     },
     /// Never outer. A grace needs a history that is no shorter.
     StreamTable {
         how: How,
         kept: Kept,
         grace_ms: Option<i64>,
+        rekeyed: bool,
     },
     /// Never outer. The key of `right` is the first part of the value of `left`, up to `:`.
     StreamGlobal {
@@ -71,6 +75,19 @@ impl Join {
         }
     }
 
+    /// Whether rows of one side reach the join by a topic of its own, and those of the other need not.
+    ///
+    /// Kafka Streams' driver empties such a topic before it takes the next row. Whoever takes several rows at once may well
+    /// have others meet, so only answers given row by row can be compared.
+    #[must_use]
+    pub fn goes_through_topic(&self) -> bool {
+        match self {
+            Self::StreamStream { rekeyed, .. } | Self::StreamTable { rekeyed, .. } => *rekeyed,
+            Self::ForeignKey { .. } => true,
+            Self::StreamGlobal { .. } | Self::TableTable { .. } => false,
+        }
+    }
+
     pub(super) fn config(&self) -> Map<String, Value> {
         let mut config = Map::new();
         let mut set = |name: &str, value: Value| drop(config.insert(name.to_owned(), value));
@@ -78,12 +95,18 @@ impl Join {
         set("how", self.how().name().into());
         match *self {
             Self::StreamGlobal { .. } => {}
-            Self::StreamStream { before_ms, after_ms, grace_ms, .. } => {
+            Self::StreamStream { before_ms, after_ms, grace_ms, rekeyed, .. } => {
+                if rekeyed {
+                    set("rekeyed", true.into());
+                }
                 set("before", before_ms.into());
                 set("after", after_ms.into());
                 set("grace", grace_ms.into());
             }
-            Self::StreamTable { kept, grace_ms, .. } => {
+            Self::StreamTable { kept, grace_ms, rekeyed, .. } => {
+                if rekeyed {
+                    set("rekeyed", true.into());
+                }
                 if let Some(grace_ms) = grace_ms {
                     set("grace", grace_ms.into());
                 }

@@ -18,12 +18,14 @@ const BEFORE_MS: &[i64] = &[0, 0, 1, 3, 5, 9];
 const AFTER_MS: &[i64] = BEFORE_MS;
 const GRACES_MS: &[i64] = &[0, 0, 1, 2, 7];
 const TABLE_GRACES_MS: &[i64] = &[0, 1, 3, 5, 10];
+/// `left` gets other keys, and goes through a topic.
+const REKEYED: PerMille = PerMille(200);
 const INNER_OR_LEFT: &[How] = &[How::Inner, How::Left];
 const ANY: &[How] = &[How::Inner, How::Left, How::Outer];
 /// Before values of `left`: whom they refer to, by the empty key too; a value of its own is a key that nobody has.
 const REFERENCES: &[&str] = &["a:", "b:", "ab:", ""];
 /// The same with those that refer to nobody.
-const FOREIGN_KEYS: &[&str] = &["a:", "b:", "ab:", "a:", "b:", "", "-"];
+const REFERENCES_OR_NOT: &[&str] = &["a:", "b:", "ab:", "a:", "b:", "", "-"];
 const REFERRED: &[&str] = &["a", "b", "ab", ""];
 
 /// The case of a seed.
@@ -47,8 +49,10 @@ fn stream_stream(random: &mut Random) -> (Join, Rules) {
     let (before_ms, after_ms) = (*random.choose(BEFORE_MS), *random.choose(AFTER_MS));
     let least = i64::from(before_ms == 0 || after_ms == 0);
     let grace_ms = least.max(*random.choose(GRACES_MS));
-    let join = Join::StreamStream { how: *random.choose(ANY), before_ms, after_ms, grace_ms };
-    (join, Rules::both(before_ms + after_ms + grace_ms + 1))
+    let rekeyed = random.chance(REKEYED);
+    let join = Join::StreamStream { how: *random.choose(ANY), before_ms, after_ms, grace_ms, rekeyed };
+    let parts = if rekeyed { REFERENCES_OR_NOT } else { &[""] };
+    (join, Rules { parts, ..Rules::both(before_ms + after_ms + grace_ms + 1) })
 }
 
 /// Left out: null keys in a left join with grace, on which Kafka Streams fails.
@@ -63,8 +67,14 @@ fn stream_table(random: &mut Random) -> (Join, Rules) {
         _ => None,
     };
     let null_keys = how == How::Inner || grace_ms.is_none();
-    let rules = Rules { null_keys, ..kept_rules(Rules::both(NO_REACH_MS), kept) };
-    (Join::StreamTable { how, kept, grace_ms }, rules)
+    let rekeyed = random.chance(REKEYED);
+    let parts = match rekeyed {
+        true if null_keys => REFERENCES_OR_NOT,
+        true => REFERENCES,
+        false => &[""],
+    };
+    let rules = Rules { null_keys, parts, ..kept_rules(Rules::both(NO_REACH_MS), kept) };
+    (Join::StreamTable { how, kept, grace_ms, rekeyed }, rules)
 }
 
 fn stream_global(random: &mut Random) -> (Join, Rules) {
@@ -83,7 +93,7 @@ fn foreign_key(random: &mut Random) -> (Join, Rules) {
     let kept = if random.chance(PerMille(700)) { Kept::Latest } else { history(random) };
     let split = random.chance(PerMille(200));
     let rules = Rules {
-        parts: FOREIGN_KEYS,
+        parts: REFERENCES_OR_NOT,
         right_keys: REFERRED,
         right_empty: false,
         split,
@@ -122,6 +132,8 @@ mod tests {
             }
             any(&|join| matches!(join, Join::StreamTable { grace_ms: Some(1..), how: it, .. } if it == how), "grace");
             any(&|join| matches!(join, Join::StreamTable { grace_ms: Some(0), how: it, .. } if it == how), "no grace");
+            any(&|join| matches!(join, Join::StreamStream { rekeyed: true, how: it, .. } if it == how), "rekeyed");
+            any(&|join| matches!(join, Join::StreamTable { rekeyed: true, how: it, .. } if it == how), "rekeyed");
             any(&|join| matches!(join, Join::ForeignKey { split: true, how: it, .. } if it == how), "split");
         }
         any(&|join| join.name() == "stream-stream" && join.how() == How::Outer, "outer");
@@ -151,7 +163,9 @@ mod tests {
                     assert!(grace_ms > 0 || (before_ms > 0 && after_ms > 0), "{case}");
                 }
                 Join::StreamTable { how: How::Left, grace_ms: Some(_), .. } => {
+                    let no_key = |value: Option<&str>| value.is_some_and(|value| value.starts_with('-'));
                     assert!(!any_row(&case, |side, key, _| side == Side::Left && key.is_none()), "{case}");
+                    assert!(!any_row(&case, |side, _, value| side == Side::Left && no_key(value)), "{case}");
                 }
                 Join::ForeignKey { .. } => {
                     assert!(!any_row(&case, |side, _, value| side == Side::Right && value == Some("")), "{case}");
