@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use weir_testing::{Commits, Options, TestRecord, TopologyTestDriver};
-use weir_tests::oracle::{Case, Input, Record};
+use weir_tests::oracle::{Case, Input, Operation, Record};
 
+use super::file::file;
 use super::plugin::TextsSupplier;
-use super::topology::{INPUT, OUTPUT, topology};
+use super::topology::{OUTPUT, topology};
 
 /// How the rows of a case are taken; it must not show.
 #[derive(Clone, Copy, Debug)]
@@ -34,17 +35,30 @@ impl Way {
     }
 }
 
+/// Whether Weir has such an operation.
+pub fn has(operation: &Operation) -> bool {
+    match operation {
+        Operation::Table(_) | Operation::Join(_) => file(operation).is_some(),
+        Operation::Cogroup => false,
+        _ => true,
+    }
+}
+
 /// What Weir emits for `case`; a task that fails is a record of its own, so that it is shrunk and shown like any difference.
 pub fn answer(case: &Case, way: Way) -> Vec<Record> {
     try_answer(case, way).unwrap_or_else(|error| vec![Record { key: None, value: Some(format!("{error:#}")), at: -1 }])
 }
 
 fn try_answer(case: &Case, way: Way) -> Result<Vec<Record>> {
-    let driver = TopologyTestDriver::new(topology(&case.operation), way.options())?;
-    let (input, output) = (driver.create_input_topic(INPUT)?, driver.create_output_topic(OUTPUT)?);
+    let driver = match file(&case.operation) {
+        Some(file) => TopologyTestDriver::from_yaml(&file, way.options())?,
+        None => TopologyTestDriver::new(topology(&case.operation), way.options())?,
+    };
+    let output = driver.create_output_topic(OUTPUT)?;
     for (number, one) in case.inputs.iter().enumerate() {
         match one {
-            Input::Row { key, value, at, .. } => {
+            Input::Row { side, key, value, at } => {
+                let input = driver.create_input_topic(side.topic())?;
                 let bytes = |text: &Option<String>| text.clone().map(String::into_bytes);
                 let headers = Vec::new();
                 input.pipe_input(TestRecord { timestamp: *at, key: bytes(key), value: bytes(value), headers })?;
