@@ -109,7 +109,8 @@ fn counts(part: usize) -> TopicName {
 const GRACE_MS_MAX: usize = 1_000_000;
 
 fn plugin(name: &str, stores: Vec<(String, StoreIndex)>) -> PluginRef {
-    PluginRef { plugin: name.to_owned(), config: "null".to_owned(), stores, timers: None, span: Span::default() }
+    let (plugin, config) = (name.to_owned(), "null".to_owned());
+    PluginRef { plugin, config, stores, timers: None, keeps_key: false, span: Span::default() }
 }
 
 impl Builder<'_> {
@@ -239,6 +240,7 @@ impl Builder<'_> {
             children: Vec::new(),
             on_error: if fails { ErrorPolicy::Fail } else { ErrorPolicy::Skip },
             subtopology: part,
+            span: Span::default(),
         });
         self.subtopologies[part].nodes.push(index);
         index

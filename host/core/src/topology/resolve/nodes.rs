@@ -29,6 +29,7 @@ impl<'a> Resolver<'a> {
             children: Vec::new(),
             on_error: node.on_error,
             subtopology: 0,
+            span: node.name.span,
         });
         nodes.collect()
     }
@@ -66,6 +67,7 @@ impl<'a> Resolver<'a> {
                     config: process.config.clone(),
                     stores: stores.plugin.clone(),
                     timers: stores.timers,
+                    keeps_key: process.keeps_key,
                     span: process.plugin.span,
                 };
                 // A plugin hands on what came in unless the file says what it makes of it.
