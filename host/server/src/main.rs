@@ -13,6 +13,7 @@ mod line;
 mod problem;
 mod records;
 mod rest;
+mod show;
 mod state_dir;
 mod units;
 
