@@ -3,6 +3,7 @@
 mod check;
 mod client;
 mod describe;
+mod diff;
 mod graph;
 mod inspect;
 mod out;
@@ -63,6 +64,8 @@ pub enum Command {
     Produce(produce::Produce),
     /// Writes the records of a topic to stdout, a line each.
     Tail(tail::Tail),
+    /// Compares the records of two topics.
+    Diff(diff::Diff),
     /// Tasks, lag and versions of a running host.
     Status(status::Status),
     /// Reads the committed state of a running host.
@@ -91,6 +94,7 @@ impl Command {
             Self::Inspect(command) => command.run(out),
             Self::Produce(command) => command.run(out),
             Self::Tail(command) => command.run(out),
+            Self::Diff(command) => command.run(out),
             Self::Status(command) => command.run(out),
             Self::Store(command) => command.run(out),
             Self::Plugin(command) => command.run(out),
