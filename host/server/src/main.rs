@@ -12,6 +12,7 @@ mod host;
 mod line;
 mod problem;
 mod records;
+mod reset;
 mod rest;
 mod show;
 mod state_dir;

@@ -82,7 +82,7 @@ fn a_second_host_on_a_state_directory_is_told_which_process_holds_it() {
     let (file, state) = (dir.path().join("topology.yaml"), dir.path().join("state"));
     let (file, state) = (file.to_str().unwrap(), state.to_str().unwrap());
     let (exit, _, words) = left(&run(&["run", file, "--state-dir", state, "--listen", "127.0.0.1:0"], ""));
-    assert_eq!(exit, 1, "{words}");
+    assert_eq!(exit, 4, "{words}");
     assert!(words.contains(&format!("held by process {}", host.pid())), "{words}");
 }
 

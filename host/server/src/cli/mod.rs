@@ -9,6 +9,7 @@ mod inspect;
 mod out;
 mod plugin;
 mod produce;
+mod reset;
 mod run;
 pub mod source;
 mod status;
@@ -66,6 +67,8 @@ pub enum Command {
     Tail(tail::Tail),
     /// Compares the records of two topics.
     Diff(diff::Diff),
+    /// Takes an application back to read its input again.
+    Reset(reset::Reset),
     /// Tasks, lag and versions of a running host.
     Status(status::Status),
     /// Reads the committed state of a running host.
@@ -95,6 +98,7 @@ impl Command {
             Self::Produce(command) => command.run(out),
             Self::Tail(command) => command.run(out),
             Self::Diff(command) => command.run(out),
+            Self::Reset(command) => command.run(out),
             Self::Status(command) => command.run(out),
             Self::Store(command) => command.run(out),
             Self::Plugin(command) => command.run(out),

@@ -37,7 +37,19 @@ fn embedded(dir: &Path) -> Result<Arc<EmbeddedLog>, Problem> {
 /// # Errors
 /// A setting that cannot be used.
 pub fn kafka_client(bootstrap: &str, properties: &[(String, String)]) -> Result<Arc<dyn Connector>, Problem> {
-    let mut kafka = KafkaConfig::new(bootstrap, "weir-shell", "shell");
+    kafka_client_of("weir-shell", bootstrap, properties)
+}
+
+/// The same as of application `application`, whose positions and members it sees.
+///
+/// # Errors
+/// A setting that cannot be used.
+pub fn kafka_client_of(
+    application: &str,
+    bootstrap: &str,
+    properties: &[(String, String)],
+) -> Result<Arc<dyn Connector>, Problem> {
+    let mut kafka = KafkaConfig::new(bootstrap, application, "shell");
     kafka.properties = properties.to_vec();
     kafka_connector(kafka)
 }
