@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::groups::GroupMemberInfo;
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::metadata::Metadata;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext};
@@ -12,6 +13,7 @@ use rdkafka::{ClientContext, Offset};
 use weir_core::ports::{Client, NewTopic, Position, TopicFacts, TransportError};
 use weir_core::record::{RecordBatch, TopicName, TopicPartition};
 
+use crate::absent;
 use crate::admin::{self, Admin};
 use crate::config::{KafkaConfig, Role};
 use crate::ffi;
@@ -236,6 +238,20 @@ impl Client for KafkaClient {
             }
         }
         Ok(self.answered(positions))
+    }
+
+    fn members(&self) -> Result<Vec<String>, TransportError> {
+        let group = &self.config.application;
+        let what = || format!("the members of group `{group}` cannot be read");
+        let listed = self.looker.fetch_group_list(Some(group), REQUEST_WAIT);
+        let listed = listed.map_err(|error| self.retriable(&what(), &error))?;
+        let members = listed.groups().iter().flat_map(|group| group.members().iter());
+        let name = |member: &GroupMemberInfo| format!("{} at {}", member.client_id(), member.client_host());
+        Ok(self.answered(members.map(name).collect()))
+    }
+
+    fn set_positions(&self, positions: &[Position]) -> Result<(), TransportError> {
+        absent::set_positions(self, &self.config, &self.looker, positions)
     }
 
     fn describe(&self, topics: &[TopicName]) -> Result<BTreeMap<TopicName, TopicFacts>, TransportError> {

@@ -7,6 +7,7 @@
 //! owner may begin, `replay.rs` how a changelog is read. Membership is a trait of its own (`membership/`); all unsafe code is in `ffi/`.
 //! Not here: the partitioner (weir-core computes every partition), retries with a back-off (the caller's).
 
+mod absent;
 mod admin;
 mod assigning;
 mod client;

@@ -8,7 +8,8 @@ use weir_core::record::{RecordBatch, TopicName, TopicPartition};
 use crate::config::{FETCH_BYTES_MAX, PARTITIONS_MAX};
 use crate::draft::Draft;
 use crate::error::WriteError;
-use crate::frame::{PartitionKey, TopicMeta};
+use crate::frame::{PartitionKey, PositionMeta, TopicMeta};
+use crate::group::Group;
 use crate::log::EmbeddedLog;
 use crate::retention::{Retention, cleanup_policy};
 use crate::transport::{LogTransport, no_partition, position_of};
@@ -137,6 +138,32 @@ impl Client for LogClient {
         });
         Ok(positions.filter(|position| position.metadata.is_some()).collect())
     }
+
+    fn members(&self) -> Result<Vec<String>, TransportError> {
+        let state = self.log.state();
+        Ok(state.groups.get(&self.application).map(Group::members).unwrap_or_default())
+    }
+
+    fn set_positions(&self, positions: &[Position]) -> Result<(), TransportError> {
+        let members = self.members()?;
+        if !members.is_empty() {
+            let (application, members) = (&self.application, members.join(", "));
+            return Err(TransportError::Abortable(format!("`{application}` runs: {members}")));
+        }
+        let position = |position: &Position| {
+            let (application, metadata) = (self.application.clone(), String::new());
+            let partition = self.key(&position.partition)?;
+            Ok(PositionMeta { application, partition, offset: position.offset, metadata })
+        };
+        let positions = positions.iter().map(position).collect::<Result<Vec<_>, TransportError>>()?;
+        let mut draft = Draft::default();
+        draft.positions = positions;
+        match self.log.write(Request::Transaction(draft))? {
+            Done::Written(_) => Ok(()),
+            Done::Exists | Done::Gone => Err(TransportError::Abortable("a topic was deleted meanwhile".into())),
+        }
+    }
+
     fn describe(&self, topics: &[TopicName]) -> Result<BTreeMap<TopicName, TopicFacts>, TransportError> {
         let state = self.log.state();
         let facts = |topic: &TopicName| {

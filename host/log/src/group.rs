@@ -65,6 +65,11 @@ impl Group {
         self.target_for = None;
     }
 
+    /// Its threads.
+    pub fn members(&self) -> Vec<String> {
+        self.remaining().iter().map(|(thread, _)| format!("thread {thread}")).collect()
+    }
+
     /// Whether `member` still has all of `partitions`.
     pub fn owns<'a>(&self, member: MemberId, mut partitions: impl Iterator<Item = &'a TopicPartition>) -> bool {
         self.members.get(&member).is_some_and(|member| !member.expelled)

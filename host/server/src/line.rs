@@ -49,10 +49,10 @@ struct LineIn<'a> {
     // What `weir tail` writes beside: where the record stood, not where it goes.
     #[serde(default, rename = "topic")]
     _topic: Option<String>,
-    #[serde(default, rename = "partition")]
-    _partition: Option<i32>,
-    #[serde(default, rename = "offset")]
-    _offset: Option<i64>,
+    #[serde(default)]
+    partition: Option<i32>,
+    #[serde(default)]
+    offset: Option<i64>,
 }
 
 /// The record of a line; without `ts` it is of `now_ms`.
@@ -60,11 +60,30 @@ struct LineIn<'a> {
 /// # Errors
 /// What is wrong with the line, for people.
 pub fn decode(line: &str, now_ms: i64) -> Result<Record, String> {
-    let line: LineIn<'_> = serde_json::from_str(line).map_err(|error| {
+    record_of(read(line)?, now_ms)
+}
+
+/// Partition, offset and record of a line that [`encode`] wrote.
+///
+/// # Errors
+/// What is wrong with the line, for people.
+pub fn decode_with_place(line: &str) -> Result<(i32, i64, Record), String> {
+    let line = read(line)?;
+    let (Some(partition), Some(offset)) = (line.partition, line.offset) else {
+        return Err("a line has no `partition` or no `offset`".to_owned());
+    };
+    Ok((partition, offset, record_of(line, 0)?))
+}
+
+fn read(line: &str) -> Result<LineIn<'_>, String> {
+    serde_json::from_str(line).map_err(|error| {
         format!(
             "{error}; a line is an object such as {{\"key\": \"k\", \"value\": {{\"a\": 1}}, \"ts\": 1700000000000}}"
         )
-    })?;
+    })
+}
+
+fn record_of(line: LineIn<'_>, now_ms: i64) -> Result<Record, String> {
     let cell = |name: &str, raw: Option<&RawValue>| -> Result<Option<Vec<u8>>, String> {
         raw.map_or(Ok(None), |raw| decode_raw(raw).map_err(|error| format!("`{name}`: {error}")))
     };

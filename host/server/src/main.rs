@@ -12,7 +12,9 @@ mod host;
 mod line;
 mod problem;
 mod records;
+mod reset;
 mod rest;
+mod show;
 mod state_dir;
 mod units;
 

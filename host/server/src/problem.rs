@@ -23,6 +23,9 @@ pub enum Kind {
     /// A deployment of this node is running.
     #[serde(rename = "urn:weir:problem:conflict")]
     Conflict,
+    /// A process has it that must end first.
+    #[serde(rename = "urn:weir:problem:in-use")]
+    InUse,
     /// The revision in `If-Match` is not the current one.
     #[serde(rename = "urn:weir:problem:precondition-failed")]
     PreconditionFailed,
@@ -50,6 +53,7 @@ impl Kind {
             Self::BadRequest         => (StatusCode::BAD_REQUEST,           "The request is not understood",     Exit::Usage),
             Self::NotFound           => (StatusCode::NOT_FOUND,             "Not found",                         Exit::NotFound),
             Self::Conflict           => (StatusCode::CONFLICT,              "A deployment of this node is running", Exit::Conflict),
+            Self::InUse              => (StatusCode::LOCKED,                "In use",                            Exit::Conflict),
             Self::PreconditionFailed => (StatusCode::PRECONDITION_FAILED,   "Not the current revision",          Exit::Conflict),
             Self::TooLarge           => (StatusCode::PAYLOAD_TOO_LARGE,     "Too large",                         Exit::Invalid),
             Self::Invalid            => (StatusCode::UNPROCESSABLE_ENTITY,  "Invalid",                           Exit::Invalid),

@@ -62,7 +62,7 @@ fn lock(dir: &Path) -> Result<File, Problem> {
             let known = file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
             let holder = if known { format!("process {}", holder.trim()) } else { "another process".to_owned() };
             return Err(Problem::new(
-                Kind::Failed,
+                Kind::InUse,
                 format!(
                     "the state directory {} is held by {holder}; stop that host, or give this one another --state-dir",
                     dir.display()

@@ -82,7 +82,7 @@ fn a_second_host_on_a_state_directory_is_told_which_process_holds_it() {
     let (file, state) = (dir.path().join("topology.yaml"), dir.path().join("state"));
     let (file, state) = (file.to_str().unwrap(), state.to_str().unwrap());
     let (exit, _, words) = left(&run(&["run", file, "--state-dir", state, "--listen", "127.0.0.1:0"], ""));
-    assert_eq!(exit, 1, "{words}");
+    assert_eq!(exit, 4, "{words}");
     assert!(words.contains(&format!("held by process {}", host.pid())), "{words}");
 }
 
@@ -103,4 +103,28 @@ fn lines_go_in_and_come_out_and_a_bad_one_is_told_by_its_number() {
     );
     assert_eq!(host.shell(&["produce", "nowhere"], "{}\n").0, 3);
     assert_eq!(host.shell(&["tail", "nowhere", "--until-end"], "").0, 3);
+}
+
+#[test]
+fn a_topology_is_drawn_described_and_explained_and_only_a_graph_is_a_picture() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = topology(dir.path(), FILTER);
+    let file = file.to_str().unwrap();
+    let shown = |arguments: &[&str]| {
+        let (exit, data, words) = left(&run(arguments, ""));
+        assert_eq!(exit, 0, "{words}");
+        data
+    };
+    assert!(shown(&["graph", file]).starts_with("flowchart LR"));
+    assert!(shown(&["graph", file, "-o", "svg"]).starts_with("<svg "));
+    assert!(shown(&["graph", file, "-o", "dot"]).starts_with("digraph \"shop\""));
+    let graph: serde_json::Value = serde_json::from_str(&shown(&["graph", file, "-o", "json"])).unwrap();
+    assert_eq!(graph["vertices"].as_array().map(Vec::len), Some(5));
+    assert!(shown(&["describe", file]).contains("sub-topology 0: 2 tasks"));
+    let described: serde_json::Value = serde_json::from_str(&shown(&["describe", file, "-o", "json"])).unwrap();
+    assert_eq!(described["subtopologies"][0]["nodes"][1]["kind"], "filter");
+    assert!(shown(&["check", "--explain", file]).contains("topology.yaml:7:3  not decoded"));
+    let (exit, _, words) = left(&run(&["check", file, "-o", "svg"], ""));
+    assert_eq!(exit, 2);
+    assert!(words.contains("only `weir graph` draws"), "{words}");
 }

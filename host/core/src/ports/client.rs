@@ -56,6 +56,19 @@ pub trait Client: Send + Sync {
     /// [`TransportError`].
     fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<Position>, TransportError>;
 
+    /// Who is a member of the application's group now, by names that people know; empty: nobody runs it.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    fn members(&self) -> Result<Vec<String>, TransportError>;
+
+    /// Commits positions of the application in its absence, `metadata` left out. Whoever was expelled and does not know it
+    /// yet can commit nothing afterwards.
+    ///
+    /// # Errors
+    /// [`TransportError`]; abortable where the group has a member: nothing was committed then.
+    fn set_positions(&self, positions: &[Position]) -> Result<(), TransportError>;
+
     /// What is known of every topic asked for that exists.
     ///
     /// # Errors

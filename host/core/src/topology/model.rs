@@ -126,6 +126,8 @@ pub struct Node {
     pub subtopology: usize,
     /// Index in [`SubTopology::nodes`].
     pub place: usize,
+    /// Its name in the file; of a node that is a part of another one there, that one's.
+    pub span: Span,
 }
 
 /// A node's input: an output of another node.
@@ -228,6 +230,8 @@ pub struct PluginRef {
     pub stores: Vec<(String, StoreIndex)>,
     /// Where its timers are kept; none: it may have none.
     pub timers: Option<StoreIndex>,
+    /// What it sends on has the keys that came.
+    pub keeps_key: bool,
     /// Where the file names it, for checks that need the plugin.
     pub span: Span,
 }

@@ -10,10 +10,14 @@ use crate::exit::Exit;
 use crate::host::initial::{Mistakes, looked_for};
 use crate::host::{connect, plugins, topics};
 use crate::problem::Problem;
+use crate::show::explain::{self, Fact};
 
 /// Checks a topology file and its plugins, and with --connect its topics.
 ///
-/// Exit 6: it is wrong, every mistake is named. Exit 5: the broker does not answer.
+/// With --explain it says what was done and why, a line each with its place in the file: repartitions and where the key
+/// changed, whose changelog is what, stores that nodes keep for themselves, parts that take one row at a time, topics that must
+/// be co-partitioned, columns that are never decoded. Exit 6: it is wrong, every mistake is named. Exit 5: the broker does not
+/// answer.
 #[derive(Debug, clap::Args)]
 pub struct Check {
     /// The topology file
@@ -21,6 +25,9 @@ pub struct Check {
     /// Look at the topics of the broker as well
     #[arg(long, requires = "bootstrap")]
     connect: bool,
+    /// Say what was done and why
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     kafka: KafkaArgs,
     /// A folder in which plugins are looked for, beside that of the file
@@ -39,6 +46,9 @@ struct Found {
     /// With `--connect`: topics that `weir run` will create.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     topics_missing: Vec<String>,
+    /// With `--explain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explained: Option<Vec<Fact>>,
 }
 
 #[derive(Serialize)]
@@ -56,7 +66,7 @@ impl Check {
     /// # Errors
     /// What is wrong.
     pub fn run(self, out: &Out) -> Result<Exit, Problem> {
-        let topology = source::topology(&self.topology)?;
+        let (topology, file) = source::parsed(&self.topology)?;
         let plugins = self.plugins(&topology)?;
         let mut topics_missing = Vec::new();
         if self.connect {
@@ -75,8 +85,13 @@ impl Check {
             subtopologies: topology.subtopologies.len(),
             plugins,
             topics_missing,
+            explained: self.explain.then(|| explain::facts(&topology, &file)),
         };
-        out.data(&found, text)?;
+        let file_name = self.topology.display().to_string();
+        out.data(&found, |found| {
+            let explained = found.explained.as_ref().map(|facts| explain::render(facts, &file_name));
+            text(found) + &explained.unwrap_or_default()
+        })?;
         Ok(Exit::Ok)
     }
 

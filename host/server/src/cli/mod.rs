@@ -2,12 +2,16 @@
 
 mod check;
 mod client;
+mod describe;
+mod diff;
+mod graph;
 mod inspect;
 mod out;
 mod plugin;
 mod produce;
+mod reset;
 mod run;
-mod source;
+pub mod source;
 mod status;
 mod store;
 mod tail;
@@ -49,6 +53,10 @@ pub enum Command {
     Run(run::Run),
     /// Checks a topology file and its plugins, and with --connect its topics.
     Check(check::Check),
+    /// Says what runs: parts, nodes, stores, changelogs, repartitions.
+    Describe(describe::Describe),
+    /// Draws a topology as Mermaid, Graphviz or SVG.
+    Graph(graph::Graph),
     /// Runs the golden cases of a topology.
     Test(test::Test),
     /// Says what a plugin is: its world, imports, exports, size and digest.
@@ -57,6 +65,10 @@ pub enum Command {
     Produce(produce::Produce),
     /// Writes the records of a topic to stdout, a line each.
     Tail(tail::Tail),
+    /// Compares the records of two topics.
+    Diff(diff::Diff),
+    /// Takes an application back to read its input again.
+    Reset(reset::Reset),
     /// Tasks, lag and versions of a running host.
     Status(status::Status),
     /// Reads the committed state of a running host.
@@ -73,13 +85,20 @@ impl Command {
     /// # Errors
     /// [`Problem`], to be shown; its kind is the exit code.
     pub fn run(self, out: &Out) -> Result<Exit, Problem> {
+        if out.format().is_picture() && !matches!(self, Self::Graph(_)) {
+            return Err(Problem::bad_request("only `weir graph` draws: write -o text, json or jsonl"));
+        }
         match self {
             Self::Run(command) => command.run(out),
             Self::Check(command) => command.run(out),
+            Self::Describe(command) => command.run(out),
+            Self::Graph(command) => command.run(out),
             Self::Test(command) => command.run(out),
             Self::Inspect(command) => command.run(out),
             Self::Produce(command) => command.run(out),
             Self::Tail(command) => command.run(out),
+            Self::Diff(command) => command.run(out),
+            Self::Reset(command) => command.run(out),
             Self::Status(command) => command.run(out),
             Self::Store(command) => command.run(out),
             Self::Plugin(command) => command.run(out),

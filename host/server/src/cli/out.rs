@@ -13,6 +13,20 @@ pub enum Format {
     Json,
     /// JSON, a line each.
     Jsonl,
+    /// A picture in Mermaid's language; only of `weir graph`.
+    Mermaid,
+    /// A picture in Graphviz's language; only of `weir graph`.
+    Dot,
+    /// A picture; only of `weir graph`.
+    Svg,
+}
+
+impl Format {
+    /// Whether it is a picture, which only a graph has.
+    #[must_use]
+    pub fn is_picture(self) -> bool {
+        matches!(self, Self::Mermaid | Self::Dot | Self::Svg)
+    }
 }
 
 /// Where a command writes: data to stdout, words to stderr.
@@ -40,7 +54,7 @@ impl Out {
     /// stdout is closed or full.
     pub fn data<T: Serialize>(&self, data: &T, text: impl FnOnce(&T) -> String) -> Result<(), Problem> {
         let written = match self.format {
-            Format::Text => text(data),
+            Format::Text | Format::Mermaid | Format::Dot | Format::Svg => text(data),
             Format::Json => serde_json::to_string_pretty(data).map_err(|error| Problem::failed(error.to_string()))?,
             Format::Jsonl => serde_json::to_string(data).map_err(|error| Problem::failed(error.to_string()))?,
         };
@@ -69,7 +83,7 @@ impl Out {
     /// Writes a problem: for people, or with `-o json` and `-o jsonl` as RFC 9457.
     pub fn problem(&self, problem: &Problem) {
         match self.format {
-            Format::Text => self.words(&problem.render()),
+            Format::Text | Format::Mermaid | Format::Dot | Format::Svg => self.words(&problem.render()),
             Format::Json => self.words(&serde_json::to_string_pretty(problem).unwrap_or_default()),
             Format::Jsonl => self.words(&serde_json::to_string(problem).unwrap_or_default()),
         }

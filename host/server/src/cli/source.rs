@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use weir_core::topology::Topology;
 
+use crate::host::internal;
 use crate::problem::{Kind, Problem};
 
 /// The topology of a file.
@@ -12,11 +13,30 @@ use crate::problem::{Kind, Problem};
 /// # Errors
 /// There is no such file, or it is wrong: every mistake with its line.
 pub fn topology(path: &Path) -> Result<Topology, Problem> {
+    parsed(path).map(|(topology, _)| topology)
+}
+
+/// The topology of a file, and its text.
+///
+/// # Errors
+/// As for [`topology`].
+pub fn parsed(path: &Path) -> Result<(Topology, String), Problem> {
     let text = read(path)?;
     let text = String::from_utf8(text)
         .map_err(|error| Problem::invalid(format!("{} is not UTF-8 text: {error}", path.display())))?;
-    weir_core::topology::parse(&path.display().to_string(), &text)
-        .map_err(|diagnostics| Problem::topology(&diagnostics))
+    let topology = weir_core::topology::parse(&path.display().to_string(), &text);
+    topology.map(|topology| (topology, text)).map_err(|diagnostics| Problem::topology(&diagnostics))
+}
+
+/// Partitions of each topic and tasks of each part of `topology`, as far as its file tells them.
+#[must_use]
+pub fn counts(topology: &Topology) -> (Vec<Option<i32>>, Vec<Option<i32>>) {
+    let declared = topology.topics.iter().filter_map(|topic| Some((topic.name.clone(), topic.partitions?)));
+    let mut counts: internal::Counts = declared.collect();
+    internal::plan(topology, &mut counts);
+    let partitions = topology.topics.iter().map(|topic| counts.get(&topic.name).copied()).collect();
+    let parts = 0..topology.subtopologies.len();
+    (partitions, parts.map(|part| internal::tasks(topology, part, &counts)).collect())
 }
 
 /// The bytes of a file.

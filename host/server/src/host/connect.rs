@@ -1,14 +1,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use weir_core::ports::Connector;
+use weir_core::ports::{Client, Connector};
 use weir_core::record::TopicName;
 use weir_core::topology::Topology;
 use weir_kafka::{KafkaConfig, KafkaConnector};
-use weir_log::{EmbeddedLog, LogConfig, LogConnector};
+use weir_log::{EmbeddedLog, LogConfig, LogConnector, OpenError};
 
 use super::Config;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::state_dir::StateDir;
 
 /// The log that a host is told to use. A Kafka is not asked anything yet.
@@ -37,9 +37,42 @@ fn embedded(dir: &Path) -> Result<Arc<EmbeddedLog>, Problem> {
 /// # Errors
 /// A setting that cannot be used.
 pub fn kafka_client(bootstrap: &str, properties: &[(String, String)]) -> Result<Arc<dyn Connector>, Problem> {
-    let mut kafka = KafkaConfig::new(bootstrap, "weir-shell", "shell");
+    kafka_client_of("weir-shell", bootstrap, properties)
+}
+
+/// The same as of application `application`, whose positions and members it sees.
+///
+/// # Errors
+/// A setting that cannot be used.
+pub fn kafka_client_of(
+    application: &str,
+    bootstrap: &str,
+    properties: &[(String, String)],
+) -> Result<Arc<dyn Connector>, Problem> {
+    let mut kafka = KafkaConfig::new(bootstrap, application, "shell");
     kafka.properties = properties.to_vec();
     kafka_connector(kafka)
+}
+
+/// The client of an embedded log that no host has open, as of application `application`: for the shell. `state_dir` is a
+/// host's.
+///
+/// # Errors
+/// There is none; a host has it; it cannot be opened.
+pub fn embedded_client(state_dir: &Path, application: &str) -> Result<Arc<dyn Client>, Problem> {
+    let dir = state_dir.join("log");
+    if !dir.is_dir() {
+        return Err(Problem::not_found(format!(
+            "there is no embedded log in {}: name the --state-dir of the host, or a Kafka by --bootstrap",
+            state_dir.display()
+        )));
+    }
+    let log = EmbeddedLog::open(&dir, LogConfig::default()).map_err(|error| match error {
+        OpenError::Locked { .. } => Problem::new(Kind::InUse, error.to_string()),
+        error => Problem::failed(error.to_string()),
+    })?;
+    let connector = LogConnector { log, application: application.to_owned(), topics: Vec::new() };
+    Ok(connector.client())
 }
 
 fn kafka_connector(config: KafkaConfig) -> Result<Arc<dyn Connector>, Problem> {

@@ -317,6 +317,10 @@ pub fn kind_name(kind: &NodeKind) -> &'static str {
         NodeKind::Peek(_) => "peek",
         NodeKind::Aggregate(_) => "aggregate",
         NodeKind::Suppress(_) => "suppress",
+        NodeKind::ToTable(_) => "to-table",
+        NodeKind::FilterTable(_) => "filter",
+        NodeKind::MapTable(_) => "map",
+        NodeKind::Join(_) | NodeKind::JoinTables(_) => "join",
         NodeKind::Sink(_) | NodeKind::DynamicSink(_) => "sink",
     }
 }

@@ -92,6 +92,15 @@ impl Client for SimConnector {
         let at = |partition| self.broker.committed_position(&self.application, partition);
         Ok(partitions.iter().filter_map(at).collect())
     }
+
+    fn members(&self) -> Result<Vec<String>, TransportError> {
+        Ok(self.broker.lock().members(&self.application))
+    }
+
+    fn set_positions(&self, positions: &[Position]) -> Result<(), TransportError> {
+        self.broker.lock().set_positions(&self.application, positions)
+    }
+
     fn describe(&self, topics: &[TopicName]) -> Result<BTreeMap<TopicName, TopicFacts>, TransportError> {
         let broker = self.broker.lock();
         let facts = |topic: &TopicName| Some((topic.clone(), broker.facts.get(topic)?.clone()));

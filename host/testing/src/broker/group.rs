@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_core::ports::Position;
+use weir_core::ports::{Position, TransportError};
 use weir_core::record::{TopicName, TopicPartition};
 
 use super::Broker;
@@ -86,6 +86,25 @@ impl Broker {
                 }
             }
         }
+    }
+
+    pub(crate) fn members(&self, group: &str) -> Vec<String> {
+        self.groups.get(group).map(|group| group.members.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Commits positions of a group without members; what expelled ones have open is aborted first.
+    pub(crate) fn set_positions(&mut self, group: &str, positions: &[Position]) -> Result<(), TransportError> {
+        let members = self.members(group);
+        if !members.is_empty() {
+            return Err(TransportError::Abortable(format!("`{group}` has members: {}", members.join(", "))));
+        }
+        for position in positions {
+            self.make_stable(group, &position.partition);
+            let position = Position { metadata: Some(String::new()), ..position.clone() };
+            let entry = self.groups.entry(group.to_owned()).or_default();
+            entry.committed.insert(position.partition.clone(), position);
+        }
+        Ok(())
     }
 
     pub(crate) fn standing(&self, group: &str, instance: &str, id: MemberId) -> Standing {

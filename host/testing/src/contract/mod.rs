@@ -193,6 +193,7 @@ macro_rules! contract_tests {
             large_rows_come_back_whole,
             nothing_committed_means_the_start_and_no_metadata,
             positions_and_metadata_come_back_after_a_restart,
+            positions_are_set_while_nobody_is_a_member,
             an_aborted_transaction_commits_no_position,
             recover_goes_back_to_the_committed_positions,
             recover_settles_an_open_transaction,

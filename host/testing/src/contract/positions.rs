@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use weir_core::ports::Position;
+use weir_core::ports::{Position, TransportError};
 
 use super::member::only_member;
-use super::{Fixture, PROMPT, Setup};
+use super::{Fixture, PROMPT, Setup, eventually};
 
 /// A partition new to the application starts at its first row.
 pub fn nothing_committed_means_the_start_and_no_metadata(fixture: &dyn Fixture) {
@@ -36,6 +36,35 @@ pub fn positions_and_metadata_come_back_after_a_restart(fixture: &dyn Fixture) {
     assert_eq!(member.take(1), ["c"]);
     let asked = [setup.input(0), setup.input(1)];
     assert_eq!(connector.client().committed(&asked), Ok(vec![committed]));
+}
+
+/// Positions are set from outside only while nobody runs the application, and its next member goes on from them.
+pub fn positions_are_set_while_nobody_is_a_member(fixture: &dyn Fixture) {
+    let setup = Setup::new(fixture, 2);
+    setup.feed(0, &["a", "b", "c"]);
+    let wanted = Position { partition: setup.input(0), offset: 1, metadata: None };
+    let client = setup.connector(0).client();
+    {
+        let mut member = only_member(&setup.connector(0));
+        member.take(3);
+        member.begin(&setup.output, &["x"]);
+        member.commit(&[(&setup.input(0), 3)]);
+        assert_eq!(client.members().map(|members| members.len()), Ok(1));
+        let refused = client.set_positions(std::slice::from_ref(&wanted));
+        assert!(matches!(refused, Err(TransportError::Abortable(_))), "{refused:?}");
+        assert_eq!(client.committed(&[setup.input(0)]).unwrap()[0].offset, 3);
+    }
+    // Simulated time, and with it a session, passes while somebody polls.
+    let mut other = setup.application_of_its_own().transport(0).unwrap();
+    eventually("the group is empty", || {
+        other.poll(Duration::from_millis(5)).unwrap();
+        client.set_positions(std::slice::from_ref(&wanted)).ok()
+    });
+    assert_eq!(client.members(), Ok(Vec::new()));
+    let mut member = only_member(&setup.connector(0));
+    let joined = member.join(2);
+    assert_eq!((joined[0].offset, joined[0].metadata.is_some()), (1, true));
+    assert_eq!(member.take(2), ["b", "c"]);
 }
 
 /// Positions belong to the transaction as its rows do.

@@ -110,7 +110,8 @@ fn counts(part: usize) -> TopicName {
 const GRACE_MS_MAX: usize = 1_000_000;
 
 fn plugin(name: &str, stores: Vec<(String, StoreIndex)>) -> PluginRef {
-    PluginRef { plugin: name.to_owned(), config: "null".to_owned(), stores, timers: None, span: Span::default() }
+    let (plugin, config) = (name.to_owned(), "null".to_owned());
+    PluginRef { plugin, config, stores, timers: None, keeps_key: false, span: Span::default() }
 }
 
 impl Builder<'_> {
@@ -238,6 +239,7 @@ impl Builder<'_> {
             on_error: if fails { ErrorPolicy::Fail } else { ErrorPolicy::Skip },
             subtopology: part,
             place: 0,
+            span: Span::default(),
         });
         index
     }

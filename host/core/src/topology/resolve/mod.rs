@@ -79,7 +79,7 @@ fn declared(topic: &super::read::RawTopic) -> Topic {
 /// A plugin that has neither stores nor timers.
 fn stateless(plugin: &Name, config: &str) -> PluginRef {
     let (plugin, span) = (plugin.text.clone(), plugin.span);
-    PluginRef { plugin, config: config.to_owned(), stores: Vec::new(), timers: None, span }
+    PluginRef { plugin, config: config.to_owned(), stores: Vec::new(), timers: None, keeps_key: true, span }
 }
 
 struct Resolver<'a> {

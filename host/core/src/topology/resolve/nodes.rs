@@ -30,6 +30,7 @@ impl<'a> Resolver<'a> {
             on_error: node.on_error,
             subtopology: 0,
             place: 0,
+            span: node.name.span,
         });
         nodes.collect()
     }
@@ -78,6 +79,7 @@ impl<'a> Resolver<'a> {
                     config: process.config.clone(),
                     stores: stores.plugin.clone(),
                     timers: stores.timers,
+                    keeps_key: process.keeps_key,
                     span: process.plugin.span,
                 };
                 // A plugin hands on what came in unless the file says what it makes of it.

@@ -50,7 +50,7 @@ impl Dump {
 fn shown(format: Format, entry: &EntryView, is_first: bool) -> Result<String, Problem> {
     let json = || serde_json::to_string(entry).map_err(|error| Problem::failed(error.to_string()));
     Ok(match format {
-        Format::Text => super::line(entry),
+        Format::Text | Format::Mermaid | Format::Dot | Format::Svg => super::line(entry),
         Format::Jsonl => json()? + "\n",
         Format::Json => format!("{}{}", if is_first { "[\n  " } else { ",\n  " }, json()?),
     })
