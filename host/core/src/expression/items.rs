@@ -1,7 +1,7 @@
 //! A list's items, each made into a key and a value.
 
 use super::cel::{Item, Maker};
-use super::{CompileError, Datum, ExpressionError, Scope, check_size};
+use super::{CompileError, Datum, ExpressionError, Mapping, Scope, check_size};
 use crate::record::Rows;
 use crate::topology::Format;
 
@@ -53,6 +53,11 @@ impl Items {
     #[must_use]
     pub fn has_key(&self) -> bool {
         self.key.is_some()
+    }
+
+    /// The texts of its expressions: the list's, then of the key and the value of an item.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        [Some(&self.list), self.key.as_ref(), self.value.as_ref()].into_iter().flatten().map(Mapping::source)
     }
 
     /// Gives `take` the key and the value of each item of row `row`, in order; no key: the row's stays.

@@ -7,11 +7,14 @@ use crate::record::{Column, Rows};
 use crate::task::step::{Arrived, Poison, Problem, Step};
 use crate::topology::{JoinHow, NodeIndex, TableJoin};
 
+/// The left and the right value of a joined row.
+type Sides = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// A change that a join sends on: of a row of one side, with both values to be joined; none: the joined row is gone.
 struct Change {
     is_left: bool,
     row: usize,
-    values: Option<(Option<Vec<u8>>, Option<Vec<u8>>)>,
+    values: Option<Sides>,
     timestamp: i64,
 }
 

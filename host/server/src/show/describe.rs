@@ -178,12 +178,15 @@ fn topic_name(topology: &Topology, topic: TopicIndex) -> String {
     topology.topic(topic).name.as_str().to_owned()
 }
 
-/// The node that `node` reads, with its port.
+/// The nodes that `node` reads, each with its port.
 #[must_use]
 pub fn from(topology: &Topology, node: &Node) -> Option<String> {
-    let input = node.input.as_ref()?;
-    let name = &topology.node(input.node).name;
-    Some(input.port_name.as_ref().map_or_else(|| name.to_string(), |port| format!("{name}.{port}")))
+    let read = node.inputs.iter().map(|input| {
+        let name = &topology.node(input.node).name;
+        input.port_name.as_ref().map_or_else(|| name.to_string(), |port| format!("{name}.{port}"))
+    });
+    let read: Vec<String> = read.collect();
+    (!read.is_empty()).then(|| read.join(", "))
 }
 
 fn node_of(topology: &Topology, index: NodeIndex) -> NodeOf {
@@ -191,6 +194,7 @@ fn node_of(topology: &Topology, index: NodeIndex) -> NodeOf {
     let topics = match &node.kind {
         NodeKind::Source(source) => source.topics.iter().map(|topic| topic_name(topology, *topic)).collect(),
         NodeKind::Sink(topic) => vec![topic_name(topology, *topic)],
+        NodeKind::DynamicSink(sink) => sink.targets.iter().map(|topic| topic_name(topology, *topic)).collect(),
         _ => Vec::new(),
     };
     NodeOf {

@@ -1,5 +1,7 @@
 //! Why a topology runs as it does: what was inserted, shared, kept or held back, and the place in the file that it comes from.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use weir_core::topology::{
     EventTime, Format, Function, Internal, Joined, Node, NodeIndex, NodeKind, Span, StoreIndex, SubTopology,
@@ -116,13 +118,15 @@ impl Facts<'_> {
 
     /// Where rows before `node` were given new keys; none: nowhere since they came from their topic.
     fn key_changed<'n>(&'n self, node: &'n Node) -> Option<&'n Node> {
-        let mut at = node;
-        // A node reads one other, and none itself: as many steps as there are nodes at most.
-        while let Some(input) = &at.input {
-            at = self.topology.node(input.node);
+        let mut pending: Vec<NodeIndex> = node.inputs.iter().map(|input| input.node).collect();
+        let mut seen = BTreeSet::new();
+        while let Some(index) = pending.pop() {
+            let at = self.topology.node(index);
             match &at.kind {
                 NodeKind::Map(map) if map.key.is_some() => return Some(at),
+                NodeKind::FlatMap(flat_map) if flat_map.items.has_key() => return Some(at),
                 NodeKind::Process(plugin) if !plugin.keeps_key => return Some(at),
+                _ if seen.insert(index) => pending.extend(at.inputs.iter().map(|input| input.node)),
                 _ => {}
             }
         }
@@ -254,19 +258,23 @@ impl Facts<'_> {
             let in_table = |store: StoreIndex| column == "value" && self.is_named_in_join(store);
             let in_object = |joined: &Joined| column == "value" && matches!(joined, Joined::Both { .. });
             match &node.kind {
-                NodeKind::ToTable(store) if in_table(*store) => return true,
+                NodeKind::ToTable(table) if in_table(table.store) => return true,
                 NodeKind::Join(join) if in_object(&join.value) => return true,
+                NodeKind::JoinTables(join) if in_object(&join.value) => return true,
                 _ => {}
             }
             let replaced = match &node.kind {
                 NodeKind::Map(map) if column == "key" => map.key.is_some(),
-                NodeKind::Map(map) => map.value.is_some(),
+                NodeKind::Map(map) | NodeKind::MapTable(map) => map.value.is_some(),
                 NodeKind::Process(_) => true,
-                NodeKind::Aggregate(_) | NodeKind::Join(_) => column == "value",
+                // A node of the right side alone was judged by its table.
+                NodeKind::Aggregate(_) | NodeKind::FlatMap(_) | NodeKind::Join(_) | NodeKind::JoinTables(_) => {
+                    column == "value"
+                }
                 _ => false,
             };
             if !replaced {
-                pending.extend(&node.children);
+                pending.extend(node.children.iter().map(|child| child.node));
             }
         }
         false
@@ -275,12 +283,19 @@ impl Facts<'_> {
     /// Whether a join looks into the values of table `store`.
     fn is_named_in_join(&self, store: StoreIndex) -> bool {
         self.topology.nodes.iter().any(|node| match &node.kind {
-            NodeKind::Join(join) if join.table == store => match &join.value {
-                Joined::Expression { joiner, .. } => names(joiner.source(), "right"),
-                Joined::Both { .. } => true,
-            },
+            NodeKind::Join(join) if join.table == store => is_named_in(&join.value, "right"),
+            NodeKind::JoinTables(join) if join.left == store => is_named_in(&join.value, "left"),
+            NodeKind::JoinTables(join) if join.right == store => is_named_in(&join.value, "right"),
             _ => false,
         })
+    }
+}
+
+/// Whether what is made of a join names one of its sides.
+fn is_named_in(joined: &Joined, side: &str) -> bool {
+    match joined {
+        Joined::Expression { joiner, .. } => names(joiner.source(), side),
+        Joined::Both { .. } => true,
     }
 }
 
@@ -291,21 +306,34 @@ fn sources_of(kind: &NodeKind) -> Vec<&str> {
             Some(EventTime::Expression(mapping)) => vec![mapping.source()],
             Some(EventTime::Plugin(_)) | None => Vec::new(),
         },
-        NodeKind::Filter(expression) => vec![expression.source()],
+        NodeKind::Filter(expression) | NodeKind::FilterTable(expression) => vec![expression.source()],
         NodeKind::Branch(cases) => {
             cases.iter().filter_map(|case| case.when.as_ref().map(|when| when.source())).collect()
         }
-        NodeKind::Map(map) => [&map.key, &map.value].into_iter().flatten().map(|mapping| mapping.source()).collect(),
+        NodeKind::Map(map) | NodeKind::MapTable(map) => {
+            let headers = map.headers.iter().filter_map(|(_, header)| header.as_ref());
+            map.key.iter().chain(&map.value).chain(headers).map(|mapping| mapping.source()).collect()
+        }
+        NodeKind::FlatMap(flat_map) => flat_map.items.sources().collect(),
+        NodeKind::Peek(Some(shown)) => vec![shown.source()],
+        // It shows key and value.
+        NodeKind::Peek(None) => vec!["key", "value"],
+        NodeKind::DynamicSink(sink) => vec![sink.topic.source()],
         NodeKind::Aggregate(aggregate) => match &aggregate.function {
             Function::One(builtin) => words::expression_of(builtin).into_iter().collect(),
             Function::Object(fields) => fields.iter().filter_map(|(_, of)| words::expression_of(of)).collect(),
             Function::Plugin(_) => Vec::new(),
         },
-        NodeKind::Join(join) => match &join.value {
-            Joined::Expression { joiner, .. } => vec![joiner.source()],
-            Joined::Both { .. } => Vec::new(),
-        },
+        NodeKind::Join(join) => source_of(&join.value).into_iter().collect(),
+        NodeKind::JoinTables(join) => source_of(&join.value).into_iter().collect(),
         NodeKind::Process(_) | NodeKind::Suppress(_) | NodeKind::ToTable(_) | NodeKind::Sink(_) => Vec::new(),
+    }
+}
+
+fn source_of(joined: &Joined) -> Option<&str> {
+    match joined {
+        Joined::Expression { joiner, .. } => Some(joiner.source()),
+        Joined::Both { .. } => None,
     }
 }
 

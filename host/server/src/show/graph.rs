@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use weir_core::topology::{
-    Function, Input, Internal, NodeIndex, NodeKind, StoreIndex, StoreKind, TopicIndex, Topology,
+    Function, Input, Internal, Node, NodeIndex, NodeKind, StoreIndex, StoreKind, TopicIndex, Topology,
 };
 
 use super::words;
@@ -126,6 +126,7 @@ impl Graph {
             topology.nodes.iter().any(|node| match &node.kind {
                 NodeKind::Source(source) => source.topics.contains(&topic),
                 NodeKind::Sink(to) => *to == topic,
+                NodeKind::DynamicSink(sink) => sink.targets.contains(&topic),
                 _ => false,
             })
         };
@@ -173,8 +174,8 @@ impl Graph {
 
     fn add_node_edges(&mut self, topology: &Topology, index: NodeIndex, places: &Places) {
         let (node, here) = (topology.node(index), places.nodes[index.0]);
-        if let Some(input) = &node.input {
-            let label = label(topology, input, &node.kind);
+        for (number, input) in node.inputs.iter().enumerate() {
+            let label = label(topology, input, side(node, number));
             self.edge(places.nodes[input.node.0], here, label.as_deref(), Flow::Rows);
         }
         let topic = |topic: &TopicIndex| places.topics[topic.0];
@@ -189,13 +190,18 @@ impl Graph {
                     self.edge(here, to, None, Flow::Rows);
                 }
             }
-            NodeKind::Join(join) => {
-                if let Some(table) = places.stores[join.table.0] {
-                    self.edge(table, here, Some("right"), Flow::Entries);
+            NodeKind::DynamicSink(sink) => {
+                for to in sink.targets.iter().filter_map(topic) {
+                    self.edge(here, to, None, Flow::Rows);
                 }
             }
-            NodeKind::ToTable(store) => {
-                if let Some(store) = places.stores[store.0] {
+            NodeKind::Join(_) | NodeKind::JoinTables(_) => {
+                for table in stores_of(&node.kind).into_iter().filter_map(|store| places.stores[store.0]) {
+                    self.edge(table, here, None, Flow::Entries);
+                }
+            }
+            NodeKind::ToTable(table) => {
+                if let Some(store) = places.stores[table.store.0] {
                     self.edge(here, store, None, Flow::Entries);
                 }
             }
@@ -220,11 +226,11 @@ pub fn stores_of(kind: &NodeKind) -> Vec<StoreIndex> {
             _ => vec![aggregate.store],
         },
         NodeKind::Suppress(suppress) => vec![suppress.store],
-        NodeKind::ToTable(store) => vec![*store],
+        NodeKind::ToTable(table) => vec![table.store],
         NodeKind::Join(join) => vec![join.table],
-        NodeKind::Source(_) | NodeKind::Filter(_) | NodeKind::Branch(_) | NodeKind::Map(_) | NodeKind::Sink(_) => {
-            Vec::new()
-        }
+        NodeKind::JoinTables(join) if join.left == join.right => vec![join.left],
+        NodeKind::JoinTables(join) => vec![join.left, join.right],
+        _ => Vec::new(),
     }
 }
 
@@ -234,14 +240,20 @@ pub fn is_own(kind: StoreKind) -> bool {
     matches!(kind, StoreKind::Timers | StoreKind::Suppressed)
 }
 
-/// The port that is read, and of a join that it is its left side.
-fn label(topology: &Topology, input: &Input, kind: &NodeKind) -> Option<String> {
+/// Which side of a join its input `number` is.
+fn side(node: &Node, number: usize) -> Option<&'static str> {
+    let is_join = matches!(node.kind, NodeKind::Join(_) | NodeKind::JoinTables(_));
+    is_join.then(|| if number + 1 == node.inputs.len() { "right" } else { "left" })
+}
+
+/// The port that is read, and the side of a join.
+fn label(topology: &Topology, input: &Input, side: Option<&str>) -> Option<String> {
     let port = match (&input.port_name, &topology.node(input.node).kind) {
         (Some(name), _) => Some(name.clone()),
         (None, NodeKind::Branch(cases)) => cases.get(input.port as usize).map(|case| case.name.clone()),
         (None, _) => None,
     };
-    let side = matches!(kind, NodeKind::Join(_)).then(|| "left".to_owned());
+    let side = side.map(str::to_owned);
     match (side, port) {
         (Some(side), Some(port)) => Some(format!("{side}: {port}")),
         (side, port) => side.or(port),

@@ -1,8 +1,8 @@
 //! What a node, a topic or a store is, in the words of the topology file.
 
 use weir_core::topology::{
-    Aggregate, Builtin, Emit, EventTime, Function, Internal, Join, JoinHow, Joined, Map, Node, NodeKind, Source, Store,
-    StoreKind, Suppress, SuppressUntil, Topic, Topology, Window, WindowKind,
+    Aggregate, Builtin, Emit, EventTime, Function, Internal, JoinHow, Joined, Map, Node, NodeKind, Source, Store,
+    StoreIndex, StoreKind, Suppress, SuppressUntil, Topic, Topology, Window, WindowKind,
 };
 
 use crate::host::status::kind_name;
@@ -21,7 +21,7 @@ pub fn kind(topology: &Topology, node: &Node) -> &'static str {
 pub fn detail(topology: &Topology, node: &Node) -> String {
     match &node.kind {
         NodeKind::Source(source) => event_time(source),
-        NodeKind::Filter(expression) => expression.source().to_owned(),
+        NodeKind::Filter(expression) | NodeKind::FilterTable(expression) => expression.source().to_owned(),
         NodeKind::Process(plugin) => plugin.plugin.clone(),
         NodeKind::Branch(cases) => {
             let cases = cases.iter().map(|case| {
@@ -30,11 +30,15 @@ pub fn detail(topology: &Topology, node: &Node) -> String {
             });
             cases.collect::<Vec<_>>().join(", ")
         }
-        NodeKind::Map(map) => mapped(map),
+        NodeKind::Map(map) | NodeKind::MapTable(map) => mapped(map),
+        NodeKind::FlatMap(flat_map) => flat_map.items.sources().collect::<Vec<_>>().join(", "),
+        NodeKind::Peek(shown) => shown.as_ref().map_or(String::new(), |shown| shown.source().to_owned()),
         NodeKind::Aggregate(aggregate) => aggregated(aggregate),
         NodeKind::Suppress(suppress) => suppressed(suppress),
         NodeKind::ToTable(_) => String::new(),
-        NodeKind::Join(join) => joined(topology, join),
+        NodeKind::Join(join) => joined(topology, (join.how, join.table), &join.value),
+        NodeKind::JoinTables(join) => joined(topology, (join.how, join.right), &join.value),
+        NodeKind::DynamicSink(sink) => format!("to {}", sink.topic.source()),
         // The arrow says where to.
         NodeKind::Sink(_) => String::new(),
     }
@@ -51,7 +55,11 @@ fn event_time(source: &Source) -> String {
 fn mapped(map: &Map) -> String {
     let key = map.key.iter().map(|mapping| format!("key: {}", mapping.source()));
     let value = map.value.iter().map(|mapping| format!("value: {}", mapping.source()));
-    key.chain(value).collect::<Vec<_>>().join(", ")
+    let headers = map
+        .headers
+        .iter()
+        .map(|(name, header)| format!("header {name}: {}", header.as_ref().map_or("null", |header| header.source())));
+    key.chain(value).chain(headers).collect::<Vec<_>>().join(", ")
 }
 
 fn aggregated(aggregate: &Aggregate) -> String {
@@ -120,16 +128,17 @@ fn suppressed(suppress: &Suppress) -> String {
     }
 }
 
-fn joined(topology: &Topology, join: &Join) -> String {
-    let how = match join.how {
+fn joined(topology: &Topology, (how, table): (JoinHow, StoreIndex), value: &Joined) -> String {
+    let how = match how {
         JoinHow::Inner => "inner",
         JoinHow::Left => "left",
+        JoinHow::Outer => "outer",
     };
-    let value = match &join.value {
+    let value = match value {
         Joined::Expression { joiner, .. } => joiner.source(),
         Joined::Both { .. } => "{left, right}",
     };
-    format!("{how} with {}; {value}", topology.store(join.table).name)
+    format!("{how} with {}; {value}", topology.store(table).name)
 }
 
 /// Kind, place and what is forgotten when.
