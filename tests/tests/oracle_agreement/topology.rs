@@ -75,7 +75,16 @@ impl Builder {
         let inputs = from.into_iter().map(input).collect();
         let name = NodeName::from(name);
         let children = Vec::new();
-        self.nodes.push(Node { name, kind, inputs, children, on_error: ErrorPolicy::Fail, subtopology, place: 0 });
+        self.nodes.push(Node {
+            name,
+            kind,
+            inputs,
+            children,
+            on_error: ErrorPolicy::Fail,
+            subtopology,
+            place: 0,
+            span: Span::default(),
+        });
         index
     }
 
@@ -151,6 +160,7 @@ fn texts() -> Function {
         config: "null".to_owned(),
         stores: Vec::new(),
         timers: None,
+        keeps_key: false,
         span: Span::default(),
     })
 }

@@ -1,4 +1,5 @@
 //! Streams joined with tables, as Kafka Streams does it.
+#![allow(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
 use weir_testing::{Options, TopologyTestDriver};
 

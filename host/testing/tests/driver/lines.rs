@@ -1,4 +1,5 @@
 //! Rows of the topics `left` and `right` piped through a topology, and what comes out of `out`.
+#![allow(clippy::unwrap_used, reason = "a test's helper fails the test")]
 
 use weir_testing::{Commits, Options, PerMille, Random, TestRecord, TopologyTestDriver};
 

@@ -1,4 +1,5 @@
 //! Tables filtered, mapped and joined with tables, as Kafka Streams does it.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test's helper fails the test")]
 
 use crate::lines::{Line, Row, assert_batches_do_not_show, outputs};
 
