@@ -46,6 +46,23 @@ pub struct Vertex {
     pub cluster: Option<usize>,
 }
 
+impl Vertex {
+    /// What stands below its name, in at most so many characters.
+    #[must_use]
+    pub fn second_line(&self, chars_max: usize) -> String {
+        let text = match (self.shape, self.detail.as_str()) {
+            (Shape::Node, "") => self.kind.clone(),
+            (Shape::Node, detail) => format!("{}: {detail}", self.kind),
+            (_, detail) => detail.to_owned(),
+        };
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if text.chars().count() <= chars_max {
+            return text;
+        }
+        text.chars().take(chars_max - 1).chain(['…']).collect()
+    }
+}
+
 /// How a thing is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

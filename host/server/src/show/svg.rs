@@ -1,7 +1,7 @@
 //! A graph as a picture of its own, which any browser shows.
 
 use super::graph::{Edge, Flow, Graph, Shape, Vertex};
-use super::layout::{GAP, HEIGHT, Layout, Rect, label_width, second_line};
+use super::layout::{GAP, HEIGHT, Layout, Rect, SECOND_CHARS_MAX, label_width};
 
 /// How far an edge goes straight on before it turns, in pixels.
 const BEND_MIN: i32 = 24;
@@ -168,7 +168,7 @@ fn drawn(vertex: &Vertex, rect: Rect) -> String {
             )
         }
     };
-    let (middle, second) = (x + w / 2, second_line(vertex));
+    let (middle, second) = (x + w / 2, vertex.second_line(SECOND_CHARS_MAX));
     let down = if vertex.shape == Shape::Store { 3 } else { 0 };
     format!(
         "<g><title>{}</title>{outline}<text class=\"name\" text-anchor=\"middle\" x=\"{middle}\" y=\"{}\">{}</text>\
