@@ -76,8 +76,8 @@ impl Builder {
             self.nodes[from.0].children.push(index);
         }
         let name = NodeName::from(name);
-        let children = Vec::new();
-        self.nodes.push(Node { name, kind, input, children, on_error: ErrorPolicy::Fail, subtopology });
+        let (children, on_error, span) = (Vec::new(), ErrorPolicy::Fail, Span::default());
+        self.nodes.push(Node { name, kind, input, children, on_error, subtopology, span });
         self.parts[subtopology].nodes.push(index);
         index
     }
@@ -148,6 +148,7 @@ fn texts() -> Function {
         config: "null".to_owned(),
         stores: Vec::new(),
         timers: None,
+        keeps_key: true,
         span: Span::default(),
     })
 }
