@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use weir_core::topology::{
-    Function, Input, Internal, NodeIndex, NodeKind, StoreIndex, StoreKind, TopicIndex, Topology,
+    Function, Input, Internal, Node, NodeIndex, NodeKind, StoreIndex, StoreKind, TopicIndex, Topology,
 };
 
 use super::words;
@@ -165,7 +165,7 @@ impl Graph {
             shape: Shape::Node,
             name: node.name.as_str().to_owned(),
             kind: words::kind(topology, node).to_owned(),
-            detail: words::detail(topology, node),
+            detail: detail(topology, node),
             cluster: Some(node.subtopology),
         });
         let nodes = nodes.map(|node| self.vertex(node)).collect();
@@ -223,6 +223,14 @@ impl Graph {
             }
         }
     }
+}
+
+/// What a node does, its plugin by the name of its file alone: where that lies would take the place of all else.
+fn detail(topology: &Topology, node: &Node) -> String {
+    let detail = words::detail(topology, node);
+    let Some(plugin) = node.plugin() else { return detail };
+    let name = plugin.plugin.rsplit('/').next().unwrap_or_default();
+    detail.replace(&plugin.plugin, name)
 }
 
 /// The stores that a node reads and writes.

@@ -246,10 +246,10 @@ fn lanes(clusters: usize, uses: &[TopicUse]) -> Vec<usize> {
     lanes
 }
 
-/// The column of each of `order`, which has parents before their children: right of its parent, and of the stores that it reads.
+/// The column of each of `order`, which has parents before their children: right of its parent, and of all else that it reads.
 fn depths(graph: &Graph, order: &[usize], children: &BTreeMap<usize, Vec<usize>>) -> Vec<(usize, usize)> {
     let mut depths: BTreeMap<usize, usize> = order.iter().map(|vertex| (*vertex, 0)).collect();
-    let reads = graph.edges.iter().filter(|edge| graph.vertices[edge.from].shape == Shape::Store);
+    let reads = graph.edges.iter().filter(|edge| graph.vertices[edge.to].shape == Shape::Node);
     let reads: Vec<(usize, usize)> = reads.map(|edge| (edge.from, edge.to)).collect();
     let hang = children.iter().flat_map(|(parent, of)| of.iter().map(|child| (*parent, *child)));
     let before: Vec<(usize, usize)> = hang.chain(reads).filter(|(from, _)| depths.contains_key(from)).collect();

@@ -80,8 +80,9 @@ struct Way {
 fn way(edge: &Edge, graph: &Graph, layout: &Layout) -> Way {
     let (from, to) = (layout.vertices[edge.from], layout.vertices[edge.to]);
     let part = |vertex: usize| graph.vertices[vertex].cluster;
-    let joins = graph.vertices[edge.from].shape == Shape::Store && graph.vertices[edge.to].shape == Shape::Node;
-    let (begin, end_y) = ((from.right(), from.y + HEIGHT / 2), to.y + if joins { RIGHT_SIDE } else { HEIGHT / 2 });
+    let is_read = graph.vertices[edge.from].shape == Shape::Store && graph.vertices[edge.to].shape == Shape::Node;
+    let is_right = is_read || edge.label.as_deref().is_some_and(|label| label.starts_with("right"));
+    let (begin, end_y) = ((from.right(), from.y + HEIGHT / 2), to.y + if is_right { RIGHT_SIDE } else { HEIGHT / 2 });
     let (first, last) = match (part(edge.from), part(edge.to)) {
         (Some(one), Some(other)) if one == other => (begin.0, layout.turns[edge.from]),
         // The row on the right of a sink is free.

@@ -1,8 +1,8 @@
 //! What a node, a topic or a store is, in the words of the topology file.
 
 use weir_core::topology::{
-    Aggregate, Builtin, Emit, EventTime, Function, Internal, Join, JoinHow, Joined, Map, Node, NodeKind, PluginRef,
-    Source, Store, StoreKind, Suppress, SuppressUntil, Topic, Topology, Window, WindowKind,
+    Aggregate, Builtin, Emit, EventTime, Function, Internal, Join, JoinHow, Joined, Map, Node, NodeKind, Source, Store,
+    StoreKind, Suppress, SuppressUntil, Topic, Topology, Window, WindowKind,
 };
 
 use crate::host::status::kind_name;
@@ -22,7 +22,7 @@ pub fn detail(topology: &Topology, node: &Node) -> String {
     match &node.kind {
         NodeKind::Source(source) => event_time(source),
         NodeKind::Filter(expression) => expression.source().to_owned(),
-        NodeKind::Process(plugin) => plugin_name(plugin),
+        NodeKind::Process(plugin) => plugin.plugin.clone(),
         NodeKind::Branch(cases) => {
             let cases = cases.iter().map(|case| {
                 let when = case.when.as_ref().map_or("default", |when| when.source());
@@ -40,16 +40,11 @@ pub fn detail(topology: &Topology, node: &Node) -> String {
     }
 }
 
-/// The name of a plugin, or of its file: where that lies says nothing about what it does.
-fn plugin_name(plugin: &PluginRef) -> String {
-    plugin.plugin.rsplit('/').next().unwrap_or_default().to_owned()
-}
-
 fn event_time(source: &Source) -> String {
     match &source.timestamp {
         None => String::new(),
         Some(EventTime::Expression(mapping)) => format!("timestamp {}", mapping.source()),
-        Some(EventTime::Plugin(plugin)) => format!("timestamp by {}", plugin_name(plugin)),
+        Some(EventTime::Plugin(plugin)) => format!("timestamp by {}", plugin.plugin),
     }
 }
 
@@ -66,7 +61,7 @@ fn aggregated(aggregate: &Aggregate) -> String {
             let fields: Vec<String> = fields.iter().map(|(name, it)| format!("{name}: {}", built_in(it))).collect();
             format!("{{{}}}", fields.join(", "))
         }
-        Function::Plugin(plugin) => plugin_name(plugin),
+        Function::Plugin(plugin) => plugin.plugin.clone(),
     };
     let emit = match aggregate.emit {
         Emit::Update => "emit update",
