@@ -241,6 +241,27 @@ fn on_kafka_a_reset_application_reads_all_of_its_input_again() -> Result<()> {
     reprocesses_everything_and_nothing_else(&Story::new(kafka.unique("reset"), Some(kafka.address()))?)
 }
 
+/// A killed host leaves a transaction open, and is a member until its session is over: then its transaction is ended, and its
+/// positions can neither be waited for nor come after the reset.
+#[test]
+fn on_kafka_a_host_that_was_killed_is_waited_for_and_then_reset() -> Result<()> {
+    const SESSION_WAIT: Duration = Duration::from_secs(40);
+    let kafka = Kafka::from_env()?;
+    let story = Story::new(kafka.unique("reset-killed"), Some(kafka.address()))?;
+    let host = story.host("old")?;
+    story.post(&host, words())?;
+    host.kill()?;
+    wait::until("the host counts as stopped", SESSION_WAIT, || {
+        let reset = story.reset("earliest", &[])?;
+        ensure!([0, 4].contains(&reset.exit), "{reset:?}");
+        Ok((reset.exit == 0).then_some(()))
+    })?;
+    let host = story.host("new")?;
+    story.wait_counts(&host, "new", &counts(words()))?;
+    ensure!(host.terminate()?.success(), "the host did not end well");
+    Ok(())
+}
+
 #[test]
 fn a_reset_goes_to_an_offset_a_time_or_the_end_and_where_there_is_no_log_it_says_so() -> Result<()> {
     let story = Story::new("reset-to".to_owned(), None)?;

@@ -24,14 +24,14 @@ pub(crate) fn set_positions(
     if !members.is_empty() {
         return Err(has_members(config, &members.join(", ")));
     }
-    if positions.is_empty() {
-        return Ok(());
-    }
     // A host that was expelled may stand still in the middle of a commit: its transaction is ended before, or its positions
     // would come after ours.
     let list = config.hosts_topic();
     if client.partitions(std::slice::from_ref(&list))?.contains_key(&list) {
         hosts::fence_expelled(client, config, &BTreeSet::new(), "")?;
+    }
+    if positions.is_empty() {
+        return Ok(());
     }
     let positions: Vec<_> = positions.iter().map(|position| (position.partition.clone(), position.offset)).collect();
     consumer.commit(&offset_list(&positions)?, CommitMode::Sync).map_err(|error| refused(config, &error))

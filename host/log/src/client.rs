@@ -150,6 +150,9 @@ impl Client for LogClient {
             let (application, members) = (&self.application, members.join(", "));
             return Err(TransportError::Abortable(format!("`{application}` runs: {members}")));
         }
+        if positions.is_empty() {
+            return Ok(());
+        }
         let position = |position: &Position| {
             let (application, metadata) = (self.application.clone(), String::new());
             let partition = self.key(&position.partition)?;

@@ -160,7 +160,7 @@ fn texts() -> Function {
         config: "null".to_owned(),
         stores: Vec::new(),
         timers: None,
-        keeps_key: false,
+        keeps_key: true,
         span: Span::default(),
     })
 }

@@ -63,7 +63,7 @@ pub trait Client: Send + Sync {
     fn members(&self) -> Result<Vec<String>, TransportError>;
 
     /// Commits positions of the application in its absence, `metadata` left out. Whoever was expelled and does not know it
-    /// yet can commit nothing afterwards.
+    /// yet can commit nothing afterwards, and has nothing open that others would wait for; that holds for no positions too.
     ///
     /// # Errors
     /// [`TransportError`]; abortable where the group has a member: nothing was committed then.

@@ -46,30 +46,19 @@ impl Cli {
     }
 }
 
-/// What the binary can do.
+/// What the binary can do. A command's help is the doc comment of its arguments.
 #[derive(Subcommand)]
 pub enum Command {
-    /// A host: runs a topology until it is told to stop.
     Run(run::Run),
-    /// Checks a topology file and its plugins, and with --connect its topics.
     Check(check::Check),
-    /// Says what runs: parts, nodes, stores, changelogs, repartitions.
     Describe(describe::Describe),
-    /// Draws a topology as Mermaid, Graphviz or SVG.
     Graph(graph::Graph),
-    /// Runs the golden cases of a topology.
     Test(test::Test),
-    /// Says what a plugin is: its world, imports, exports, size and digest.
     Inspect(inspect::Inspect),
-    /// Writes the lines of stdin to a topic.
     Produce(produce::Produce),
-    /// Writes the records of a topic to stdout, a line each.
     Tail(tail::Tail),
-    /// Compares the records of two topics.
     Diff(diff::Diff),
-    /// Takes an application back to read its input again.
     Reset(reset::Reset),
-    /// Tasks, lag and versions of a running host.
     Status(status::Status),
     /// Reads the committed state of a running host.
     #[command(subcommand)]

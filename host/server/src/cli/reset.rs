@@ -57,14 +57,16 @@ impl Reset {
         // Of a host that has none here there is nothing to hold.
         let _held = if state_dir.is_dir() { Some(StateDir::take(&state_dir)?) } else { None };
         let client = self.client(&topology, &state_dir)?;
+        if !self.dry_run {
+            patiently(|| apply::ensure_stopped(&*client, &topology))?;
+        }
         let facts = patiently(|| facts::look(&*client, &topology, self.to, &state_dir))?;
         let plan = reset::plan(&facts, self.to);
-        let who = facts.members.join(", ");
-        match (self.dry_run, facts.members.is_empty()) {
-            (true, true) => {}
-            (true, false) => out.words(&format!("it would be refused now: {}", apply::running(&topology, &who).detail)),
-            (false, false) => return Err(apply::running(&topology, &who)),
-            (false, true) => apply::apply(&*client, &topology, &facts, &plan)?,
+        if !self.dry_run {
+            apply::apply(&*client, &topology, &facts, &plan)?;
+        } else if !facts.members.is_empty() {
+            let refusal = apply::running(&topology, &facts.members.join(", "));
+            out.words(&format!("it would be refused now: {}", refusal.detail));
         }
         let done = Done { application: &topology.application, dry_run: self.dry_run, plan };
         out.data(&done, |done| {

@@ -17,11 +17,14 @@ use crate::problem::Problem;
 /// Rows of one read.
 const ROWS_MAX: usize = 4096;
 
-/// How long one read waits for rows that are known to be there.
-const READ_WAIT: Duration = Duration::from_secs(1);
+/// How long one read waits for rows. Where but markers of transactions are left before the end, it waits in vain.
+const READ_WAIT: Duration = Duration::from_millis(50);
 
-/// Reads without a row or progress, after which a log is given up.
-const IDLE_READS_MAX: usize = 30;
+/// How long a read waits for a record that is known to be there.
+const RECORD_WAIT: Duration = Duration::from_secs(5);
+
+/// Reads without a row or progress, after which a log is given up: half a minute of them.
+const IDLE_READS_MAX: usize = 600;
 
 /// A line of a host may not be longer, in bytes.
 const LINE_BYTES_MAX: u64 = 64 << 20;
@@ -93,7 +96,7 @@ impl Whole for OfClient {
     fn at(&mut self, at: At) -> Result<Record, Problem> {
         let of = self.partitions.iter().find(|(partition, ..)| partition.partition == at.partition);
         let (partition, ..) = of.ok_or_else(|| gone(at))?;
-        let (rows, _) = self.client.read(partition, at.offset, 1, READ_WAIT)?;
+        let (rows, _) = self.client.read(partition, at.offset, 1, RECORD_WAIT)?;
         if rows.offsets.first() != Some(&at.offset) {
             return Err(gone(at));
         }

@@ -25,6 +25,21 @@ pub fn running(topology: &Topology, who: &str) -> Problem {
     )
 }
 
+/// Makes sure that nobody runs it, nor has left anything open that would keep its positions from being read.
+///
+/// # Errors
+/// It runs; the log does not answer.
+pub fn ensure_stopped(client: &dyn Client, topology: &Topology) -> Result<(), Problem> {
+    set_positions(client, topology, &[])
+}
+
+fn set_positions(client: &dyn Client, topology: &Topology, positions: &[Position]) -> Result<(), Problem> {
+    client.set_positions(positions).map_err(|error| match error {
+        TransportError::Abortable(who) => running(topology, &who),
+        other => other.into(),
+    })
+}
+
 /// Does it. Positions first: the log itself refuses them while the application runs, and then nothing has been deleted.
 ///
 /// # Errors
@@ -35,10 +50,7 @@ pub fn apply(client: &dyn Client, topology: &Topology, facts: &Facts, plan: &Pla
     let own = plan.topics.iter().filter(|gone| gone.is_read);
     let own = own.flat_map(|gone| (0..gone.partitions).map(|at| (TopicPartition::new(gone.topic.as_str(), at), 0)));
     let positions = moved.chain(own).map(|(partition, offset)| Position { partition, offset, metadata: None });
-    client.set_positions(&positions.collect::<Vec<_>>()).map_err(|error| match error {
-        TransportError::Abortable(who) => running(topology, &who),
-        other => other.into(),
-    })?;
+    set_positions(client, topology, &positions.collect::<Vec<_>>())?;
     for gone in &plan.topics {
         client.delete_topic(&TopicName::from(gone.topic.as_str())).map_err(|error| {
             let problem = Problem::from(error);

@@ -163,3 +163,50 @@ fn kept_changelogs(client: &dyn Client, application: &str) -> Result<(BTreeMap<T
         .filter_map(|(name, store)| Some((TopicName::from(store.changelog.as_deref()?), name.clone())));
     Ok((changelogs.collect(), !kept.stores.is_empty()))
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_core::topology::TopicIndex;
+
+    use super::*;
+
+    const FILE: &str = "
+application: a
+topics: { orders: { key: string, value: json }, customers: { key: string, value: json } }
+stores: { seen: { kind: key-value, changelog: false } }
+nodes:
+  in: { source: orders }
+  keyed: { from: in, key-by: value.customer }
+  count: { from: keyed, aggregate: count, repartition: r }
+  table: { table: customers }
+  see: { from: in, process: { plugin: p, stores: [seen] } }
+";
+
+    #[test]
+    fn repartitions_and_changelogs_are_its_own_and_so_are_those_of_former_stores() {
+        let topology = weir_core::topology::parse("t.yaml", FILE).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let kept = BTreeMap::from([(TopicName::from("a-gone-changelog"), "gone".to_owned())]);
+        let own = own_topics(&topology, kept);
+        let own: Vec<(&str, &str, bool)> =
+            own.iter().map(|(topic, (was, is_read))| (topic.as_str(), was.as_str(), *is_read)).collect();
+        assert_eq!(
+            own,
+            [
+                ("a-count-changelog", "changelog of store count", false),
+                ("a-gone-changelog", "changelog of store gone", false),
+                ("a-r-repartition", "repartition", true),
+                ("a-table-changelog", "changelog of store table", false),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_topic_of_the_user_is_never_deleted_though_a_store_is_restored_from_it() {
+        let mut topology = weir_core::topology::parse("t.yaml", FILE).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let customers = topology.topics.iter().position(|topic| topic.name.as_str() == "customers").map(TopicIndex);
+        let table = topology.find_store("table").unwrap();
+        topology.stores[table.0].changelog = customers;
+        let kept = BTreeMap::from([(TopicName::from("customers"), "table".to_owned())]);
+        assert!(!own_topics(&topology, kept).contains_key(&TopicName::from("customers")));
+    }
+}

@@ -1,10 +1,9 @@
 //! A graph in the language of Graphviz.
 
 use super::graph::{Edge, Flow, Graph, Shape, Vertex};
-use super::mermaid::shortened;
 
-/// Characters of a detail that a box shows.
-const DETAIL_CHARS_MAX: usize = 60;
+/// Characters of a second line.
+const SECOND_CHARS_MAX: usize = 70;
 
 /// The graph for `dot -Tsvg`.
 #[must_use]
@@ -33,12 +32,7 @@ pub fn render(graph: &Graph) -> String {
 }
 
 fn declared(vertex: &Vertex) -> String {
-    let detail = shortened(&vertex.detail, DETAIL_CHARS_MAX);
-    let second = match (vertex.shape, detail.as_str()) {
-        (Shape::Node, "") => vertex.kind.clone(),
-        (Shape::Node, detail) => format!("{}: {detail}", vertex.kind),
-        (_, detail) => detail.to_owned(),
-    };
+    let second = vertex.second_line(SECOND_CHARS_MAX);
     let look = match vertex.shape {
         Shape::Topic => "shape=parallelogram, fillcolor=\"#fff4d6\"",
         Shape::Repartition => "shape=parallelogram, fillcolor=\"#ffe8cc\"",

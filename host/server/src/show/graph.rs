@@ -46,6 +46,23 @@ pub struct Vertex {
     pub cluster: Option<usize>,
 }
 
+impl Vertex {
+    /// What stands below its name, in at most so many characters.
+    #[must_use]
+    pub fn second_line(&self, chars_max: usize) -> String {
+        let text = match (self.shape, self.detail.as_str()) {
+            (Shape::Node, "") => self.kind.clone(),
+            (Shape::Node, detail) => format!("{}: {detail}", self.kind),
+            (_, detail) => detail.to_owned(),
+        };
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if text.chars().count() <= chars_max {
+            return text;
+        }
+        text.chars().take(chars_max - 1).chain(['…']).collect()
+    }
+}
+
 /// How a thing is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -149,7 +166,7 @@ impl Graph {
             shape: Shape::Node,
             name: node.name.as_str().to_owned(),
             kind: words::kind(topology, node).to_owned(),
-            detail: words::detail(topology, node),
+            detail: detail(topology, node),
             cluster: Some(node.subtopology),
         });
         let nodes = nodes.map(|node| self.vertex(node)).collect();
@@ -212,6 +229,14 @@ impl Graph {
             }
         }
     }
+}
+
+/// What a node does, its plugin by the name of its file alone: where that lies would take the place of all else.
+fn detail(topology: &Topology, node: &Node) -> String {
+    let detail = words::detail(topology, node);
+    let Some(plugin) = node.plugin() else { return detail };
+    let name = plugin.plugin.rsplit('/').next().unwrap_or_default();
+    detail.replace(&plugin.plugin, name)
 }
 
 /// The stores that a node reads and writes.

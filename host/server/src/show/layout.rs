@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use super::graph::{Flow, Graph, Shape, Vertex};
-use super::mermaid::shortened;
 
 /// Of every box, in pixels.
 pub const HEIGHT: i32 = 44;
@@ -26,7 +25,7 @@ const NAME_CHAR: i32 = 740;
 /// A character of the second line and of labels.
 const SMALL_CHAR: i32 = 612;
 /// Characters of a second line.
-const SECOND_CHARS_MAX: usize = 34;
+pub const SECOND_CHARS_MAX: usize = 34;
 /// How often columns are moved right until each node stands behind all that it reads.
 const ROUNDS_MAX: usize = 1000;
 /// The narrowest box.
@@ -74,17 +73,6 @@ pub struct Layout {
     pub turns: Vec<i32>,
 }
 
-/// What a box says below its name.
-#[must_use]
-pub fn second_line(vertex: &Vertex) -> String {
-    let text = match (vertex.shape, vertex.detail.as_str()) {
-        (Shape::Node, "") => vertex.kind.clone(),
-        (Shape::Node, detail) => format!("{}: {detail}", vertex.kind),
-        (_, detail) => detail.to_owned(),
-    };
-    shortened(&text, SECOND_CHARS_MAX)
-}
-
 /// Pixels of a label.
 #[must_use]
 pub fn label_width(label: &str) -> i32 {
@@ -93,7 +81,7 @@ pub fn label_width(label: &str) -> i32 {
 
 fn width(vertex: &Vertex) -> i32 {
     let name = vertex.name.chars().count() as i32 * NAME_CHAR / 100;
-    name.max(label_width(&second_line(vertex))).max(WIDTH_MIN - 24) + 24
+    name.max(label_width(&vertex.second_line(SECOND_CHARS_MAX))).max(WIDTH_MIN - 24) + 24
 }
 
 impl Layout {
@@ -258,10 +246,10 @@ fn lanes(clusters: usize, uses: &[TopicUse]) -> Vec<usize> {
     lanes
 }
 
-/// The column of each of `order`, which has parents before their children: right of its parent, and of the stores that it reads.
+/// The column of each of `order`, which has parents before their children: right of its parent, and of all else that it reads.
 fn depths(graph: &Graph, order: &[usize], children: &BTreeMap<usize, Vec<usize>>) -> Vec<(usize, usize)> {
     let mut depths: BTreeMap<usize, usize> = order.iter().map(|vertex| (*vertex, 0)).collect();
-    let reads = graph.edges.iter().filter(|edge| graph.vertices[edge.from].shape == Shape::Store);
+    let reads = graph.edges.iter().filter(|edge| graph.vertices[edge.to].shape == Shape::Node);
     let reads: Vec<(usize, usize)> = reads.map(|edge| (edge.from, edge.to)).collect();
     let hang = children.iter().flat_map(|(parent, of)| of.iter().map(|child| (*parent, *child)));
     let before: Vec<(usize, usize)> = hang.chain(reads).filter(|(from, _)| depths.contains_key(from)).collect();

@@ -2,8 +2,8 @@
 
 use super::graph::{Edge, Flow, Graph, Shape, Vertex};
 
-/// Characters of a detail that a box shows.
-const DETAIL_CHARS_MAX: usize = 60;
+/// Characters of a second line.
+const SECOND_CHARS_MAX: usize = 70;
 
 /// The graph as a Mermaid flowchart.
 #[must_use]
@@ -33,12 +33,7 @@ pub fn render(graph: &Graph) -> String {
 }
 
 fn declared(vertex: &Vertex) -> String {
-    let detail = shortened(&vertex.detail, DETAIL_CHARS_MAX);
-    let second = match (vertex.shape, detail.as_str()) {
-        (Shape::Node, "") => vertex.kind.clone(),
-        (Shape::Node, detail) => format!("{}: {detail}", vertex.kind),
-        (_, detail) => detail.to_owned(),
-    };
+    let second = vertex.second_line(SECOND_CHARS_MAX);
     let label = format!("\"<b>{}</b><br/>{}\"", escape(&vertex.name), escape(&second));
     let id = &vertex.id;
     match vertex.shape {
@@ -74,14 +69,4 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
-}
-
-/// At most so many characters.
-#[must_use]
-pub fn shortened(text: &str, chars_max: usize) -> String {
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if text.chars().count() <= chars_max {
-        return text;
-    }
-    text.chars().take(chars_max - 1).chain(['…']).collect()
 }

@@ -1,7 +1,7 @@
 //! A graph as a picture of its own, which any browser shows.
 
 use super::graph::{Edge, Flow, Graph, Shape, Vertex};
-use super::layout::{GAP, HEIGHT, Layout, Rect, label_width, second_line};
+use super::layout::{GAP, HEIGHT, Layout, Rect, SECOND_CHARS_MAX, label_width};
 
 /// How far an edge goes straight on before it turns, in pixels.
 const BEND_MIN: i32 = 24;
@@ -80,8 +80,9 @@ struct Way {
 fn way(edge: &Edge, graph: &Graph, layout: &Layout) -> Way {
     let (from, to) = (layout.vertices[edge.from], layout.vertices[edge.to]);
     let part = |vertex: usize| graph.vertices[vertex].cluster;
-    let joins = graph.vertices[edge.from].shape == Shape::Store && graph.vertices[edge.to].shape == Shape::Node;
-    let (begin, end_y) = ((from.right(), from.y + HEIGHT / 2), to.y + if joins { RIGHT_SIDE } else { HEIGHT / 2 });
+    let is_read = graph.vertices[edge.from].shape == Shape::Store && graph.vertices[edge.to].shape == Shape::Node;
+    let is_right = is_read || edge.label.as_deref().is_some_and(|label| label.starts_with("right"));
+    let (begin, end_y) = ((from.right(), from.y + HEIGHT / 2), to.y + if is_right { RIGHT_SIDE } else { HEIGHT / 2 });
     let (first, last) = match (part(edge.from), part(edge.to)) {
         (Some(one), Some(other)) if one == other => (begin.0, layout.turns[edge.from]),
         // The row on the right of a sink is free.
@@ -168,7 +169,7 @@ fn drawn(vertex: &Vertex, rect: Rect) -> String {
             )
         }
     };
-    let (middle, second) = (x + w / 2, second_line(vertex));
+    let (middle, second) = (x + w / 2, vertex.second_line(SECOND_CHARS_MAX));
     let down = if vertex.shape == Shape::Store { 3 } else { 0 };
     format!(
         "<g><title>{}</title>{outline}<text class=\"name\" text-anchor=\"middle\" x=\"{middle}\" y=\"{}\">{}</text>\

@@ -8,7 +8,7 @@ use weir_core::topology::{Topology, parse};
 
 use super::describe::Description;
 use super::explain;
-use super::graph::Graph;
+use super::graph::{Cluster, Edge, Flow, Graph, Shape, Vertex};
 use super::layout::{Layout, Rect};
 use super::{dot, mermaid, svg};
 use crate::cli::source::counts;
@@ -92,4 +92,33 @@ fn what_a_name_or_an_expression_says_does_not_break_out_of_its_quotes() {
     assert!(mermaid.lines().all(|line| line.matches('"').count() % 2 == 0), "{mermaid}");
     let unescaped = |line: &str| line.replace("\\\\", "").replace("\\\"", "").matches('"').count();
     assert!(dot.lines().all(|line| unescaped(line) % 2 == 0), "{dot}");
+}
+
+#[test]
+fn a_node_stands_right_of_all_that_it_reads_in_its_part() {
+    let node = |id: &str| Vertex {
+        id: id.to_owned(),
+        shape: Shape::Node,
+        name: id.to_owned(),
+        kind: "filter".to_owned(),
+        detail: String::new(),
+        cluster: Some(0),
+    };
+    let edge = |from, to| Edge { from, to, label: None, flow: Flow::Rows };
+    let graph = Graph {
+        application: "a".to_owned(),
+        clusters: vec![Cluster { title: "sub-topology 0".to_owned() }],
+        vertices: ["in", "joined", "other", "filtered", "again", "out"].map(node).to_vec(),
+        edges: vec![edge(0, 1), edge(2, 3), edge(3, 4), edge(4, 1), edge(1, 5)],
+    };
+    let layout = Layout::of(&graph);
+    for Edge { from, to, .. } in &graph.edges {
+        assert!(layout.vertices[*from].right() < layout.vertices[*to].x, "{from} {to}: {layout:?}");
+    }
+    // A join may read what is written behind it: a circle through a store.
+    let mut circle = Graph { edges: vec![edge(0, 1), edge(1, 2), edge(2, 0)], ..graph };
+    circle.vertices.truncate(3);
+    circle.vertices[2].shape = Shape::Store;
+    let layout = Layout::of(&circle);
+    assert!(!meet(layout.vertices[0], layout.vertices[1]) && !meet(layout.vertices[1], layout.vertices[2]));
 }
