@@ -15,6 +15,7 @@ mod output;
 mod sink;
 mod stateful;
 mod step;
+mod stream_join;
 mod suppress;
 mod table;
 mod timers;

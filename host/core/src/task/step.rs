@@ -113,13 +113,14 @@ impl<'a> Step<'a> {
     fn visit(&mut self, index: NodeIndex, arrived: Arrived) -> Result<(), Poison> {
         let topology = self.scope.topology;
         let kind = &topology.node(index).kind;
-        if let NodeKind::Join(join) = kind {
-            let joined = self.join(index, join, arrived)?;
-            self.pass(index, vec![(0, joined)]);
-            return Ok(());
-        }
-        let rows = Rows::interleave(arrived.into_iter().map(|(_, rows)| rows).collect());
-        let outputs = self.outputs(index, kind, rows)?;
+        let outputs = match kind {
+            NodeKind::Join(join) => vec![(0, self.join(index, join, arrived)?)],
+            NodeKind::StreamJoin(join) => vec![(0, self.stream_join(index, join, arrived)?)],
+            _ => {
+                let rows = Rows::interleave(arrived.into_iter().map(|(_, rows)| rows).collect());
+                self.outputs(index, kind, rows)?
+            }
+        };
         self.pass(index, outputs);
         Ok(())
     }
@@ -158,8 +159,8 @@ impl<'a> Step<'a> {
                 self.sinks.push(*topic, rows);
                 Ok(Vec::new())
             }
-            // Takes its two sides apart.
-            NodeKind::Join(_) => Ok(Vec::new()),
+            // Take their two sides apart.
+            NodeKind::Join(_) | NodeKind::StreamJoin(_) => Ok(Vec::new()),
         }
     }
 

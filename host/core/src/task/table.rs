@@ -147,7 +147,13 @@ fn prefetch(state: &mut TaskState, table: StoreIndex, rows: &Rows) -> Result<(),
     state.prefetch(table, places.iter().map(Vec::as_slice))
 }
 
-fn joined(value: &Joined, rows: &Rows, row: usize, right: Option<&[u8]>) -> Result<Option<Vec<u8>>, ExpressionError> {
+/// What a join makes of row `row` of the left side and `right`.
+pub(super) fn joined(
+    value: &Joined,
+    rows: &Rows,
+    row: usize,
+    right: Option<&[u8]>,
+) -> Result<Option<Vec<u8>>, ExpressionError> {
     match value {
         Joined::Expression { joiner, format } => Ok(joiner.join(rows, row, right)?.encode(*format)),
         Joined::Both { left: left_format, right: right_format } => {

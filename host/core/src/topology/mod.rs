@@ -22,7 +22,8 @@
 //!   total:   { from: prices, aggregate: { sum: value.price }, repartition: totals }   # inserted only where it is needed
 //!   held:    { from: stats, suppress: { until: close, rows-max: 100000, bytes-max: 64MB } }
 //!   named:   { from: held, map: { value: '{"start": window.start, "stats": value}' } }
-//!   out:     { from: named, sink: stats }
+//!   near:    { from: trades, join: large, within: { before: 1s, after: 0s }, grace: 2s, how: left, value: '{"all": left, "large": right}' }
+//!   out:     { from: [named, near], sink: stats }
 //!   late:    { from: stats.late, sink: stats }
 //! ```
 //! - A source's `timestamp` is an expression or `{ plugin: …, config: … }`; without one a row keeps its record's own.
@@ -38,6 +39,9 @@
 //!   `emit: update`, `commit` (the default: the last of each key and commit) or `close`.
 //! - Rows whose keys changed do not reach an aggregate without a `repartition`. A topic carries no windows: map them into
 //!   the value before.
+//! - `join` with `within` joins two streams: rows of one key, the right one at most `before` earlier and `after` later than
+//!   the left one; `within: 1s` is both. It keeps the rows of each side so long, and `grace` more. `how` is `inner`, `left`
+//!   or `outer`, where `left` or `right` may be null in the `value`; without `value` it is a JSON object of both.
 //! - `suppress` holds results back `until: close` or for a time, in memory and with a changelog: at most 1,000,000 rows and
 //!   64 MB unless it says so. `when-full: fail` stops the task; with a time `emit-early` lets the oldest go.
 //! - Nodes that share a store are run by the same tasks, one row at a time.
@@ -57,7 +61,7 @@ pub use model::{
 };
 pub use state::{
     Aggregate, Builtin, Emit, Function, Join, JoinHow, Joined, Map, Olds, PORT_LATE, PORT_RESULTS, Store, StoreIndex,
-    StoreKind, Suppress, SuppressUntil, Table, WhenFull, Window, WindowKind,
+    StoreKind, StreamJoin, Suppress, SuppressUntil, Table, WhenFull, Window, WindowKind, Within,
 };
 
 /// The topology in `text`, which is shown as `file_name` where something is wrong.

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Span;
-use super::state::{Aggregate, Function, Join, Map, Store, StoreIndex, Suppress, Table};
+use super::state::{Aggregate, Function, Join, Map, Store, StoreIndex, StreamJoin, Suppress, Table};
 use crate::expression::{Expression, Mapping};
 use crate::record::TopicName;
 
@@ -171,6 +171,8 @@ pub enum NodeKind {
     ToTable(Table),
     /// Joins rows with what a table has for them; its last input is the table.
     Join(Box<Join>),
+    /// Joins rows of two streams; its last input is the right side.
+    StreamJoin(Box<StreamJoin>),
     /// Writes rows to a topic.
     Sink(TopicIndex),
 }

@@ -315,6 +315,8 @@ pub fn kind_name(kind: &NodeKind) -> &'static str {
         NodeKind::Map(_) => "map",
         NodeKind::Aggregate(_) => "aggregate",
         NodeKind::Suppress(_) => "suppress",
+        NodeKind::ToTable(_) => "to-table",
+        NodeKind::Join(_) | NodeKind::StreamJoin(_) => "join",
         NodeKind::Sink(_) => "sink",
     }
 }

@@ -149,7 +149,11 @@ impl Walk<'_> {
             }
             NodeKind::Process(_) => self.process(&node.name, &row),
             // Not generated.
-            NodeKind::Map(_) | NodeKind::Suppress(_) | NodeKind::ToTable(_) | NodeKind::Join(_) => None,
+            NodeKind::Map(_)
+            | NodeKind::Suppress(_)
+            | NodeKind::ToTable(_)
+            | NodeKind::Join(_)
+            | NodeKind::StreamJoin(_) => None,
             // Does not come here.
             NodeKind::Aggregate(_) | NodeKind::Sink(_) => Some(vec![]),
         }

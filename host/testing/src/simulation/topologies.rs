@@ -271,7 +271,8 @@ impl Builder<'_> {
             | NodeKind::Aggregate(_)
             | NodeKind::Suppress(_)
             | NodeKind::ToTable(_)
-            | NodeKind::Join(_) => 1,
+            | NodeKind::Join(_)
+            | NodeKind::StreamJoin(_) => 1,
             NodeKind::Sink(_) => 0,
         };
         (0..ports).map(|port| Input { node, port, port_name: None, span: Span::default() }).collect()

@@ -4,6 +4,7 @@
 mod joins;
 mod ledger;
 mod plain;
+mod stream_joins;
 mod topologies;
 
 use std::collections::BTreeMap;

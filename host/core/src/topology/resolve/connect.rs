@@ -53,20 +53,28 @@ pub(super) fn connect(topology: &mut Topology, order: &[usize], users: &[Vec<usi
     joins(topology);
 }
 
-/// What each join wants of the table on its right side, and which of its sides a row of a source of both comes to first.
+/// What each join wants of the table on its right side, and which of its sides a row of a source of both comes to first: as a
+/// walk in depth comes by.
 fn joins(topology: &mut Topology) {
     for index in (0..topology.nodes.len()).map(NodeIndex) {
         let Some(right) = topology.node(index).inputs.last().map(|input| input.node) else { continue };
-        let way = topology.way_to(right);
+        let mut way = topology.way_to(right);
         let own = topology.way_to(index);
+        if let NodeKind::StreamJoin(_) = topology.node(index).kind {
+            way.push(index); // a stream is kept by the join, a table by its own node
+        }
         let shared = way.iter().zip(&own).take_while(|(one, other)| one == other).count();
         let position = |way: &[NodeIndex]| {
             let children = &topology.node(way[shared - 1]).children;
             way.get(shared).and_then(|next| children.iter().position(|child| child.node == *next))
         };
         let first = shared > 0 && position(&way) < position(&own);
-        let NodeKind::Join(join) = &mut topology.nodes[index.0].kind else { continue };
-        join.right_first = first;
+        match &mut topology.nodes[index.0].kind {
+            NodeKind::Join(join) => join.right_first = first,
+            NodeKind::StreamJoin(join) => join.right_first = first,
+            _ => {}
+        }
+        let NodeKind::Join(_) = topology.nodes[index.0].kind else { continue };
         if let NodeKind::ToTable(table) = &mut topology.nodes[right.0].kind {
             table.olds = table.olds.max(if shared > 0 { Olds::Always } else { Olds::OfMixedSteps });
         }
@@ -109,7 +117,7 @@ const HELP: &str = "give both topics as many partitions, or send one through `re
 
 /// Of a join, that its sides come from topics of different partition counts.
 fn unlike_sides(topology: &Topology, index: NodeIndex) -> Option<(Span, String)> {
-    let NodeKind::Join(_) = topology.node(index).kind else { return None };
+    let (NodeKind::Join(_) | NodeKind::StreamJoin(_)) = topology.node(index).kind else { return None };
     let right = topology.node(index).inputs.last()?;
     let topics = |index: NodeIndex| {
         let NodeKind::Source(source) = &topology.node(topology.way_to(index)[0]).kind else { return None };
@@ -142,10 +150,8 @@ pub(super) fn add_changelogs(topology: &mut Topology, declared: &[RawStore], dia
             let message = format!("topic `{name}` is what store `{}` would keep its changelog in", store.name);
             diagnostics.error(store.span, message, "rename the store or the topic");
         }
-        let internal = match store.kind {
-            StoreKind::Window { .. } | StoreKind::Session { .. } => Internal::WindowedChangelog,
-            StoreKind::KeyValue { .. } | StoreKind::Timers | StoreKind::Suppressed => Internal::Changelog,
-        };
+        let expires = store.kind.retention_ms().is_some();
+        let internal = if expires { Internal::WindowedChangelog } else { Internal::Changelog };
         store.changelog = Some(TopicIndex(topology.topics.len()));
         topology.topics.push(Topic {
             name: TopicName::from(name.as_str()),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::read::{RawAggregate, RawKind, RawStoreKind, Time};
+use super::super::read::{RawAggregate, RawJoin, RawKind, RawStoreKind, Time};
 use super::super::yaml::Name;
-use super::super::{Span, Store, StoreIndex, StoreKind, WindowKind, did_you_mean};
+use super::super::{JoinHow, Span, Store, StoreIndex, StoreKind, WindowKind, Within, did_you_mean};
 use super::Resolver;
 
 /// The stores of a topology and who uses them.
@@ -26,6 +26,8 @@ pub(super) struct StoreUse {
     /// Of a plugin, by its names for them.
     pub plugin: Vec<(String, StoreIndex)>,
     pub timers: Option<StoreIndex>,
+    /// Of a join of streams: of its left side, of its right side, and of what waits.
+    pub join: Option<(StoreIndex, StoreIndex, Option<StoreIndex>)>,
 }
 
 /// The kind of store that an aggregate wants, with the least retention.
@@ -79,6 +81,9 @@ impl Resolver<'_> {
                     stores.of_nodes[index].own =
                         self.own_store(index, "suppressed", StoreKind::Suppressed, true, &mut stores);
                 }
+                RawKind::Join(RawJoin { how, within: Some(within), .. }) => {
+                    stores.of_nodes[index].join = self.join_stores(index, *how, within.times, &mut stores);
+                }
                 RawKind::Process(process) => {
                     for (plugin, store) in &process.stores {
                         let found = self.named_store(index, store, &mut stores);
@@ -93,6 +98,9 @@ impl Resolver<'_> {
             }
         }
         for (index, table) in self.rights.iter().enumerate() {
+            if stores.of_nodes[index].join.is_some() {
+                continue;
+            }
             let Some(store) = table.as_ref().and_then(|table| stores.of_nodes[table.node.0].own) else { continue };
             stores.of_nodes[index].own = Some(store);
             stores.users[store.0].push(index);
@@ -230,6 +238,23 @@ impl Resolver<'_> {
             stores.users[at].push(index);
         }
         Some(StoreIndex(at))
+    }
+
+    /// What a join of streams keeps: the rows of each side, and those that wait.
+    fn join_stores(
+        &mut self,
+        index: usize,
+        how: JoinHow,
+        within: Within,
+        stores: &mut Stores,
+    ) -> Option<(StoreIndex, StoreIndex, Option<StoreIndex>)> {
+        let side = StoreKind::Joined { retention_ms: within.retention_ms() };
+        let left = self.own_store(index, "left", side, false, stores);
+        let right = self.own_store(index, "right", side, false, stores);
+        let waits = how != JoinHow::Inner;
+        let waiting =
+            if waits { Some(self.own_store(index, "waiting", StoreKind::Waiting, false, stores)?) } else { None };
+        Some((left?, right?, waiting))
     }
 
     /// A store that node `index` keeps for itself, named after it.
