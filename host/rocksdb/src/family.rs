@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use weir_core::topology::{Store, StoreIndex, StoreKind};
+use weir_core::topology::{Store, StoreIndex};
 
 /// Rows of a family with an earlier time, in milliseconds since 1970 UTC, may go when files are compacted.
 pub(crate) type ExpiredBefore = Arc<AtomicI64>;
@@ -24,7 +24,7 @@ pub(crate) struct Family {
 
 impl Family {
     pub(crate) fn new(index: StoreIndex, store: &Store) -> Self {
-        let expires = matches!(store.kind, StoreKind::Window { .. } | StoreKind::Session { .. });
+        let expires = store.kind.retention_ms().is_some();
         Self {
             index,
             store: store.name.clone(),

@@ -4,6 +4,8 @@
 //! key-value   01 key
 //! window      01 key' start          key' = key with 00 written as 00 FF, then 00 00; times as 8 bytes, big-endian,
 //! session     01 key' start end             sign bit flipped: the order of bytes is the order of numbers
+//! joined      04 key' time sequence  a side of a join of streams; the sequence as 8 bytes, big-endian
+//! waiting     05 time side key' sequence    what such a join has found no partner for
 //! ```
 //! `key'` is no prefix of another `key'`, and has the order of the keys. The first byte keeps a node's own rows apart
 //! ([`OWN`], [`BY_TIME`]): all of a store, kept or own, is in its changelog.
@@ -18,9 +20,16 @@ pub const OWN: u8 = 0;
 pub const BY_TIME: u8 = 2;
 /// First byte of an index by the host's clock, otherwise as [`BY_TIME`]: timers.
 pub const BY_WALL_TIME: u8 = 3;
+/// First byte of a row of one side of a join of streams.
+pub const JOINED: u8 = 4;
+/// First byte of a row of a join of streams that waits for a partner.
+pub const WAITING: u8 = 5;
 
 /// The bytes of a time.
 pub const TIME_BYTES: usize = 8;
+
+/// The bytes of a sequence number, which tells rows of one key and time apart.
+pub const SEQUENCE_BYTES: usize = 8;
 
 /// Bytes that end a key in a window or session store's row.
 pub(super) const KEY_END_BYTES: usize = 2;
@@ -140,10 +149,63 @@ pub fn own(name: &str) -> Vec<u8> {
     out
 }
 
-/// The time that a user's row of a window or session store expires by: a window's start, a session's end.
+/// What the rows of `key` at `at` and later begin from, in one side of a join of streams.
+pub fn write_joined_from(out: &mut Vec<u8>, key: &[u8], at: i64) {
+    out.clear();
+    out.push(JOINED);
+    push_key(out, key);
+    push_time(out, at);
+}
+
+/// The key of a row of one side of a join of streams: of a key in order of their times, then as they came.
+pub fn write_joined(out: &mut Vec<u8>, key: &[u8], at: i64, sequence: u64) {
+    write_joined_from(out, key, at);
+    out.extend_from_slice(&sequence.to_be_bytes());
+}
+
+/// Key, time and sequence number of a row of one side of a join of streams.
+#[must_use]
+pub fn split_joined(row: &[u8]) -> Option<(Vec<u8>, i64, u64)> {
+    let (key, rest) = split_key(row.strip_prefix(&[JOINED])?)?;
+    let (at, sequence) = rest.split_at_checked(TIME_BYTES)?;
+    Some((key, time(at)?, u64::from_be_bytes(sequence.try_into().ok()?)))
+}
+
+/// Time and sequence number of what [`split_joined`] splits.
+#[must_use]
+pub fn joined_at(row: &[u8]) -> Option<(i64, u64)> {
+    let (rest, sequence) = row.split_last_chunk::<SEQUENCE_BYTES>()?;
+    let (_, at) = rest.split_last_chunk::<TIME_BYTES>()?;
+    Some((time(at)?, u64::from_be_bytes(*sequence)))
+}
+
+/// The key of a row that waits for a partner: in order of times, then of sides and keys, then as they came.
+pub fn write_waiting(out: &mut Vec<u8>, at: i64, side: u8, key: &[u8], sequence: u64) {
+    out.clear();
+    out.push(WAITING);
+    push_time(out, at);
+    out.push(side);
+    push_key(out, key);
+    out.extend_from_slice(&sequence.to_be_bytes());
+}
+
+/// Time, side and key of a row that waits for a partner.
+#[must_use]
+pub fn split_waiting(row: &[u8]) -> Option<(i64, u8, Vec<u8>)> {
+    let (at, rest) = row.strip_prefix(&[WAITING])?.split_at_checked(TIME_BYTES)?;
+    let (&side, rest) = rest.split_first()?;
+    let (key, sequence) = split_key(rest)?;
+    (sequence.len() == SEQUENCE_BYTES).then_some((time(at)?, side, key))
+}
+
+/// The time that a row expires by: a window's start, a session's end, a joined row's own.
 #[must_use]
 pub fn last_time(row: &[u8]) -> Option<i64> {
-    (*row.first()? == DATA).then(|| time(&row[row.len().checked_sub(TIME_BYTES)?..]))?
+    match *row.first()? {
+        DATA => time(&row[row.len().checked_sub(TIME_BYTES)?..]),
+        JOINED => joined_at(row).map(|(at, _)| at),
+        _ => None,
+    }
 }
 
 /// Appends `at` so that bytes order as numbers do.
@@ -205,6 +267,15 @@ mod tests {
             prop_assert_eq!(sessions, (&a.0, a.1, a.2).cmp(&(&b.0, b.1, b.2)));
             let index = by_time(a.1, &a.0, b"").cmp(&by_time(b.1, &b.0, b""));
             prop_assert_eq!(index, (a.1, &a.0).cmp(&(b.1, &b.0)));
+            let (mut one, mut other) = (Vec::new(), Vec::new());
+            write_joined(&mut one, &a.0, a.1, a.2 as u64);
+            write_joined(&mut other, &b.0, b.1, b.2 as u64);
+            prop_assert_eq!(one.cmp(&other), (&a.0, a.1, a.2 as u64).cmp(&(&b.0, b.1, b.2 as u64)));
+            let side = |number: i64| number.rem_euclid(2) as u8;
+            write_waiting(&mut one, a.1, side(a.2), &a.0, a.2 as u64);
+            write_waiting(&mut other, b.1, side(b.2), &b.0, b.2 as u64);
+            let order = (a.1, side(a.2), &a.0, a.2 as u64).cmp(&(b.1, side(b.2), &b.0, b.2 as u64));
+            prop_assert_eq!(one.cmp(&other), order);
         }
 
         #[test]
@@ -218,6 +289,12 @@ mod tests {
             prop_assert_eq!(last_time(&window(&key, start)), Some(start));
             prop_assert_eq!(last_time(&session(&key, start, end)), Some(end));
             prop_assert!(window(&key, start).starts_with(&of_key(&key)));
+            let mut row = Vec::new();
+            write_joined(&mut row, &key, start, end as u64);
+            prop_assert_eq!(split_joined(&row), Some((key.clone(), start, end as u64)));
+            prop_assert_eq!((joined_at(&row), last_time(&row)), (Some((start, end as u64)), Some(start)));
+            write_waiting(&mut row, start, 1, &key, end as u64);
+            prop_assert_eq!((split_waiting(&row), last_time(&row)), (Some((start, 1, key)), None));
         }
     }
 
@@ -228,5 +305,8 @@ mod tests {
         assert_eq!(split_window(&[DATA, b'a']), None);
         assert_eq!(split_session(&window(b"a", 1)), None);
         assert_eq!(last_time(&[DATA, 1]), None);
+        assert_eq!(last_time(&[JOINED, 1]), None);
+        assert_eq!(split_joined(&[JOINED, b'a', 0, 0, 1]), None);
+        assert_eq!(split_waiting(&[WAITING, 1]), None);
     }
 }

@@ -309,6 +309,8 @@ impl Changelog {
 fn is_key(kind: StoreKind, key: &[u8]) -> bool {
     match (key.first(), kind) {
         (Some(&keys::OWN), _) => true,
+        (_, StoreKind::Joined { .. }) => keys::split_joined(key).is_some(),
+        (_, StoreKind::Waiting) => keys::split_waiting(key).is_some(),
         (Some(&keys::BY_TIME), _) => keys::split_by_time(key).is_some(),
         (Some(&keys::DATA), StoreKind::Window { .. }) => keys::split_window(key).is_some(),
         (Some(&keys::DATA), StoreKind::Session { .. }) => keys::split_session(key).is_some(),

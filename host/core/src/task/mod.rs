@@ -21,6 +21,7 @@ mod shown;
 mod sink;
 mod stateful;
 mod step;
+mod stream_join;
 mod suppress;
 mod table;
 mod table_join;

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::aggregate::{self, NodeClock, changed};
+use super::aggregate::{NodeClock, changed};
 use super::instances::Instances;
 use super::life::{Cause, State};
 use super::step::{Done, Poison, Scope, Step};
+use super::stream_join::SideClock;
 use super::{Environment, Stepped, Task};
 use crate::ports::{Outgoing, StateStore, StoreError};
 use crate::record::{RecordBatch, Taken, TopicName, TopicPartition};
@@ -203,18 +204,17 @@ impl Task {
         Ok(expiries)
     }
 
-    /// From which times on the rows of window and session stores are still needed.
+    /// From which times on the rows of stores that expire by stream time are still needed.
     fn expiries(&self, state: &mut TaskState, topology: &Topology) -> Result<Vec<Expiry>, StoreError> {
         let part = &topology.subtopologies[self.id.subtopology];
         let mut expiries = Vec::new();
         for &store in &part.stores {
-            let retention = aggregate::retention(topology.store(store).kind);
-            if !matches!(topology.store(store).kind, StoreKind::Window { .. } | StoreKind::Session { .. }) {
-                continue;
-            }
-            let before = match topology.aggregate_of(store) {
-                Some(aggregate) => NodeClock::load(state, store)?.expired(aggregate, retention),
-                None => self.stream_time().map_or(i64::MIN, |time| time.saturating_sub(retention)),
+            let kind = topology.store(store).kind;
+            let Some(retention) = kind.retention_ms() else { continue };
+            let before = match (kind, topology.aggregate_of(store)) {
+                (StoreKind::Joined { .. }, _) => SideClock::load(state, store)?.time.saturating_sub(retention),
+                (_, Some(aggregate)) => NodeClock::load(state, store)?.expired(aggregate, retention),
+                (_, None) => self.stream_time().map_or(i64::MIN, |time| time.saturating_sub(retention)),
             };
             expiries.push((store, before));
         }

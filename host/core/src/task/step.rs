@@ -116,6 +116,7 @@ impl<'a> Step<'a> {
         let outputs = match kind {
             NodeKind::Join(join) => vec![(0, self.join(index, join, arrived)?)],
             NodeKind::JoinTables(join) => vec![(0, self.join_tables(index, join, arrived)?)],
+            NodeKind::StreamJoin(join) => vec![(0, self.stream_join(index, join, arrived)?)],
             _ => {
                 let rows = Rows::interleave(arrived.into_iter().map(|(_, rows)| rows).collect());
                 self.outputs(index, kind, rows)?
@@ -171,7 +172,7 @@ impl<'a> Step<'a> {
                 Ok(Vec::new())
             }
             // Their sides are told apart before.
-            NodeKind::Join(_) | NodeKind::JoinTables(_) => Ok(Vec::new()),
+            NodeKind::Join(_) | NodeKind::JoinTables(_) | NodeKind::StreamJoin(_) => Ok(Vec::new()),
         }
     }
 

@@ -31,7 +31,8 @@
 //!   named:   { from: held, map: { value: '{"start": window.start, "stats": value}' } }
 //!   names:   { table: companies }                                     # or { from: NODE, to-table: STORE }
 //!   told:    { from: named, join: names, how: left, value: '{"stats": left, "name": right}' }
-//!   out:     { from: told, sink: stats }
+//!   near:    { from: trades, join: large, within: { before: 1s, after: 0s }, grace: 2s, how: left, value: '{"all": left, "large": right}' }
+//!   out:     { from: [told, near], sink: stats }
 //!   late:    { from: stats.late, sink: stats }
 //! ```
 //! - A source's `timestamp` is an expression or `{ plugin: …, config: … }`; without one a row keeps its record's own.
@@ -49,6 +50,9 @@
 //!   `emit: update`, `commit` (the default: the last of each key and commit) or `close`.
 //! - Rows whose keys changed do not reach an aggregate without a `repartition`. A topic carries no windows: map them into
 //!   the value before.
+//! - `join` with `within` joins two streams: rows of one key, the right one at most `before` earlier and `after` later than
+//!   the left one; `within: 1s` is both. It keeps the rows of each side so long, and `grace` more. `how` is `inner`, `left`
+//!   or `outer`, where `left` or `right` may be null in the `value`; without `value` it is a JSON object of both.
 //! - `suppress` holds results back `until: close` or for a time, in memory and with a changelog: at most 1,000,000 rows and
 //!   64 MB unless it says so. `when-full: fail` stops the task; with a time `emit-early` lets the oldest go.
 //! - Rows of a table are changes. What reads a table by `filter`, by `map` without a key, or by a `join` with a table is a
@@ -72,8 +76,8 @@ pub use model::{
 };
 pub use state::{
     Aggregate, Builtin, DynamicSink, Emit, FlatMap, Function, Join, JoinHow, Joined, Map, Olds, PORT_LATE,
-    PORT_RESULTS, Store, StoreIndex, StoreKind, Suppress, SuppressUntil, Table, TableJoin, WhenFull, Window,
-    WindowKind,
+    PORT_RESULTS, Store, StoreIndex, StoreKind, StreamJoin, Suppress, SuppressUntil, Table, TableJoin, WhenFull,
+    Window, WindowKind, Within,
 };
 
 /// The topology in `text`, which is shown as `file_name` where something is wrong.

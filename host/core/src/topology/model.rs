@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::Span;
 use super::state::{
-    Aggregate, DynamicSink, FlatMap, Function, Join, Map, Store, StoreIndex, Suppress, Table, TableJoin,
+    Aggregate, DynamicSink, FlatMap, Function, Join, Map, Store, StoreIndex, StreamJoin, Suppress, Table, TableJoin,
 };
 use crate::expression::{Expression, Mapping};
 use crate::record::TopicName;
@@ -185,6 +185,8 @@ pub enum NodeKind {
     Join(Box<Join>),
     /// Joins tables of the same keys; its inputs are the left and the right side.
     JoinTables(Box<TableJoin>),
+    /// Joins rows of two streams; its last input is the right side.
+    StreamJoin(Box<StreamJoin>),
     /// Writes rows to a topic.
     Sink(TopicIndex),
     /// Writes each row to the topic that an expression names.

@@ -52,6 +52,13 @@ pub enum StoreKind {
     Timers,
     /// Rows that a suppress node holds back.
     Suppressed,
+    /// The rows of one side of a join of streams; of a key and time as many as came.
+    Joined {
+        /// A row is kept until the side's latest is so many milliseconds later.
+        retention_ms: i64,
+    },
+    /// Rows of a join of streams that have found no partner yet.
+    Waiting,
 }
 
 impl StoreKind {
@@ -64,7 +71,26 @@ impl StoreKind {
             Self::Session { .. } => "session",
             Self::Timers => "timers",
             Self::Suppressed => "suppressed",
+            Self::Joined { .. } => "joined",
+            Self::Waiting => "waiting",
         }
+    }
+
+    /// How many milliseconds after its time a row expires; none: rows stay until they are deleted, or have a time to live.
+    #[must_use]
+    pub fn retention_ms(self) -> Option<i64> {
+        match self {
+            Self::Window { retention_ms } | Self::Session { retention_ms } | Self::Joined { retention_ms } => {
+                Some(retention_ms)
+            }
+            Self::KeyValue { .. } | Self::Timers | Self::Suppressed | Self::Waiting => None,
+        }
+    }
+
+    /// Whether only the node that has it can make something of its rows.
+    #[must_use]
+    pub fn is_private(self) -> bool {
+        matches!(self, Self::Timers | Self::Suppressed | Self::Joined { .. } | Self::Waiting)
     }
 }
 
@@ -154,6 +180,44 @@ pub struct TableJoin {
     pub sees_right: bool,
 }
 
+/// Rows of two streams, each joined with those of the other side that have its key and are near in time.
+#[derive(Clone, Debug)]
+pub struct StreamJoin {
+    /// Where the rows of the left side are kept.
+    pub left: StoreIndex,
+    /// Where those of the right side are.
+    pub right: StoreIndex,
+    /// Where rows that have found none wait; none: nobody wants them.
+    pub waiting: Option<StoreIndex>,
+    /// What becomes of a row that finds none.
+    pub how: JoinHow,
+    /// Which rows are near.
+    pub within: Within,
+    /// What is made of both.
+    pub value: Joined,
+    /// A row that comes to both sides comes to the right side first.
+    pub right_first: bool,
+}
+
+/// How near two rows must be to be joined, as Kafka Streams' `JoinWindows`, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Within {
+    /// How much earlier than the left row the right one may be. Negative: it must be later by so much.
+    pub before_ms: i64,
+    /// How much later it may be; never less than `-before_ms`.
+    pub after_ms: i64,
+    /// How much longer rows are kept, and wait.
+    pub grace_ms: i64,
+}
+
+impl Within {
+    /// How long a side keeps its rows.
+    #[must_use]
+    pub fn retention_ms(self) -> i64 {
+        self.before_ms + self.after_ms + self.grace_ms
+    }
+}
+
 /// The last value of each key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -183,7 +247,7 @@ pub enum JoinHow {
     Inner,
     /// All of the left side: one that has found nothing is joined with null.
     Left,
-    /// All of both sides. Of tables alone.
+    /// All of both sides: of two streams, or of two tables.
     Outer,
 }
 

@@ -118,7 +118,7 @@ fn outcome(topology: &Topology, driver: &TopologyTestDriver) -> Result<Outcome, 
             StoreKind::KeyValue { .. } => driver.get_key_value_store(&store.name)?.all()?,
             StoreKind::Window { .. } => driver.get_window_store(&store.name)?.all()?,
             StoreKind::Session { .. } => driver.get_session_store(&store.name)?.all()?,
-            StoreKind::Timers | StoreKind::Suppressed => continue,
+            StoreKind::Timers | StoreKind::Suppressed | StoreKind::Joined { .. } | StoreKind::Waiting => continue,
         };
         outcome.stores.push((store.name.clone(), entries));
     }

@@ -310,10 +310,7 @@ fn find(host: &Host, name: &str) -> Result<StoreIndex, Problem> {
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         return Err(Problem::not_found(format!("there is no store `{name}`; there are: {known}")));
     };
-    match host.topology.store(store).kind {
-        StoreKind::Timers | StoreKind::Suppressed => Err(own(name)),
-        _ => Ok(store),
-    }
+    if host.topology.store(store).kind.is_private() { Err(own(name)) } else { Ok(store) }
 }
 
 fn own(name: &str) -> Problem {

@@ -320,7 +320,7 @@ pub fn kind_name(kind: &NodeKind) -> &'static str {
         NodeKind::ToTable(_) => "to-table",
         NodeKind::FilterTable(_) => "filter",
         NodeKind::MapTable(_) => "map",
-        NodeKind::Join(_) | NodeKind::JoinTables(_) => "join",
+        NodeKind::Join(_) | NodeKind::JoinTables(_) | NodeKind::StreamJoin(_) => "join",
         NodeKind::Sink(_) | NodeKind::DynamicSink(_) => "sink",
     }
 }

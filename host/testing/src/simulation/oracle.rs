@@ -155,10 +155,11 @@ impl Walk<'_> {
             | NodeKind::DynamicSink(_)
             | NodeKind::Suppress(_)
             | NodeKind::ToTable(_)
-            | NodeKind::Join(_)
             | NodeKind::FilterTable(_)
             | NodeKind::MapTable(_)
-            | NodeKind::JoinTables(_) => None,
+            | NodeKind::Join(_)
+            | NodeKind::JoinTables(_)
+            | NodeKind::StreamJoin(_) => None,
             // Does not come here.
             NodeKind::Aggregate(_) | NodeKind::Sink(_) => Some(vec![]),
         }

@@ -278,6 +278,7 @@ impl Builder<'_> {
             | NodeKind::FilterTable(_)
             | NodeKind::MapTable(_)
             | NodeKind::JoinTables(_)
+            | NodeKind::StreamJoin(_)
             | NodeKind::Join(_) => 1,
             NodeKind::Sink(_) | NodeKind::DynamicSink(_) => 0,
         };

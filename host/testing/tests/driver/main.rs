@@ -6,6 +6,7 @@ mod ledger;
 mod lines;
 mod operators;
 mod plain;
+mod stream_joins;
 mod tables;
 mod topologies;
 

@@ -257,8 +257,5 @@ impl Work<'_> {
 
 /// How long a store keeps windows; for ever where it has none.
 pub(crate) fn retention(kind: StoreKind) -> i64 {
-    match kind {
-        StoreKind::Window { retention_ms } | StoreKind::Session { retention_ms } => retention_ms,
-        _ => i64::MAX / 4,
-    }
+    kind.retention_ms().unwrap_or(i64::MAX / 4)
 }

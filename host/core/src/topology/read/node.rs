@@ -182,13 +182,14 @@ impl Reader<'_> {
 
     fn check_fields(&mut self, fields: &[(Name, Yaml)], what: &str) {
         let aggregates = field(fields, "aggregate").is_some();
+        let joins = field(fields, "join").is_some();
         let is_table = field(fields, "table").is_some();
         let mut known = KINDS.to_vec();
         known.extend(["from", "on-error"]);
         if aggregates {
             known.extend(OF_AGGREGATES);
         }
-        if field(fields, "join").is_some() {
+        if joins {
             known.extend(OF_JOINS);
         }
         if is_table {
@@ -197,7 +198,7 @@ impl Reader<'_> {
         let mut elsewhere = Vec::new();
         for (key, _) in fields {
             let text = key.text.as_str();
-            let (message, help) = if OF_WINDOWS.contains(&text) {
+            let (message, help) = if OF_WINDOWS.contains(&text) && !(joins && text == "grace") {
                 let first = if ["grace", "advance"].contains(&text) { "hopping: 10s, " } else { "" };
                 let help = format!("write `window: {{ {first}{text}: … }}` beside `aggregate`");
                 (format!("`{text}` stands in a `window` alone"), help)

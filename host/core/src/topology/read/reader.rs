@@ -9,7 +9,7 @@ use super::super::{Diagnostics, Format, Span, did_you_mean};
 const NAME_BYTES_MAX: usize = 100;
 
 /// The longest time that a file can name, 100 years: sums of a few such and any time of day still fit.
-const DURATION_MS_MAX: i64 = 100 * 365 * 24 * 60 * 60 * 1_000;
+pub(super) const DURATION_MS_MAX: i64 = 100 * 365 * 24 * 60 * 60 * 1_000;
 
 /// Units of durations, in milliseconds.
 const TIME_UNITS: [(&str, i64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
@@ -178,7 +178,9 @@ impl Reader<'_> {
         let unit = TIME_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, ms)| *ms);
         let ms = unit.and_then(|unit| digits.parse::<i64>().ok()?.checked_mul(unit));
         let (message, help) = match ms {
-            Some(ms) if ms > DURATION_MS_MAX => (format!("`{name}` is longer than 100 years"), String::new()),
+            Some(ms) if ms > DURATION_MS_MAX || ms < least.min(-DURATION_MS_MAX) => {
+                (format!("`{name}` is longer than 100 years"), String::new())
+            }
             Some(ms) if ms >= least => return Some(Time { ms, span: word.span }),
             Some(ms) if ms < 0 => (format!("`{name}` is negative"), "write a duration such as 10s".to_owned()),
             Some(_) => (format!("`{name}` is no time at all"), "write a duration such as 10s".to_owned()),

@@ -131,7 +131,9 @@ const HELP: &str = "give both topics as many partitions, or send one through `re
 
 /// Of a join, that its sides come from topics of different partition counts.
 fn unlike_sides(topology: &Topology, index: NodeIndex) -> Option<(Span, String)> {
-    let (NodeKind::Join(_) | NodeKind::JoinTables(_)) = topology.node(index).kind else { return None };
+    let (NodeKind::Join(_) | NodeKind::JoinTables(_) | NodeKind::StreamJoin(_)) = topology.node(index).kind else {
+        return None;
+    };
     let right = topology.node(index).inputs.last()?;
     let topics = |index: NodeIndex| {
         let NodeKind::Source(source) = &topology.node(topology.way_to(index)[0]).kind else { return None };
@@ -164,10 +166,8 @@ pub(super) fn add_changelogs(topology: &mut Topology, declared: &[RawStore], dia
             let message = format!("topic `{name}` is what store `{}` would keep its changelog in", store.name);
             diagnostics.error(store.span, message, "rename the store or the topic");
         }
-        let internal = match store.kind {
-            StoreKind::Window { .. } | StoreKind::Session { .. } => Internal::WindowedChangelog,
-            StoreKind::KeyValue { .. } | StoreKind::Timers | StoreKind::Suppressed => Internal::Changelog,
-        };
+        let expires = store.kind.retention_ms().is_some();
+        let internal = if expires { Internal::WindowedChangelog } else { Internal::Changelog };
         store.changelog = Some(TopicIndex(topology.topics.len()));
         topology.topics.push(Topic {
             name: TopicName::from(name.as_str()),

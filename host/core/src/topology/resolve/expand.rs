@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::read::{RawKind, RawNode, RawTable, Repartition};
+use super::super::read::{RawJoin, RawKind, RawNode, RawTable, Repartition};
 use super::super::yaml::Name;
 use super::super::{Diagnostics, Span};
 use super::tables;
@@ -13,6 +13,7 @@ use super::tables;
 pub(super) fn expand(nodes: Vec<RawNode>, diagnostics: &mut Diagnostics) -> Vec<RawNode> {
     let nodes = tables::tables(nodes, diagnostics);
     let needed: Vec<bool> = nodes.iter().map(|node| is_needed(node, &nodes, diagnostics)).collect();
+    nodes.iter().for_each(|node| right_side_keeps_keys(node, &nodes, diagnostics));
     repartitions_have_names_of_their_own(&nodes, diagnostics);
     let mut expansion = Expansion::default();
     for (node, needed) in nodes.into_iter().zip(needed) {
@@ -92,25 +93,45 @@ fn by_key(kind: &RawKind) -> Option<(Span, Option<&Repartition>)> {
 /// Whether `node` works by key and its rows may not be in the partition of their key.
 fn is_needed(node: &RawNode, nodes: &[RawNode], diagnostics: &mut Diagnostics) -> bool {
     let Some((span, repartition)) = by_key(&node.kind) else { return false };
-    let Some(culprit) = changes_key(node, nodes) else { return false };
+    let Some(culprit) = changes_key(&node.from, nodes) else { return false };
     if repartition.is_none() {
         let message = format!(
             "rows of equal keys may not meet in one task: `{}` gives them new keys before `{}`",
             culprit.name.text, node.name.text
         );
-        let process = if matches!(culprit.kind, RawKind::Process(_)) {
-            format!("; if the plugin keeps the keys, say `keeps-key: true` at `{}`", culprit.name.text)
-        } else {
-            String::new()
-        };
-        diagnostics.error(span, message, format!("add `repartition: NAME` to node `{}`{process}", node.name.text));
+        diagnostics.error(
+            span,
+            message,
+            format!("add `repartition: NAME` to node `{}`{}", node.name.text, or_keeps(culprit)),
+        );
     }
     true
 }
 
-/// A node before `node` that gives rows new keys, after which no other brings them to their partitions.
-fn changes_key<'a>(node: &'a RawNode, nodes: &'a [RawNode]) -> Option<&'a RawNode> {
-    let mut pending: Vec<&str> = node.from.iter().rev().map(|from| from.text.as_str()).collect();
+/// What to say beside, of a plugin.
+fn or_keeps(culprit: &RawNode) -> String {
+    if matches!(culprit.kind, RawKind::Process(_)) {
+        format!("; if the plugin keeps the keys, say `keeps-key: true` at `{}`", culprit.name.text)
+    } else {
+        String::new()
+    }
+}
+
+/// Refuses a stream on the right side of a join whose rows may not be in the partition of their key.
+fn right_side_keeps_keys(node: &RawNode, nodes: &[RawNode], diagnostics: &mut Diagnostics) {
+    let RawKind::Join(RawJoin { right, within: Some(_), .. }) = &node.kind else { return };
+    let Some(culprit) = changes_key(std::slice::from_ref(right), nodes) else { return };
+    let message = format!(
+        "rows of equal keys may not meet in one task: `{}` gives those of `{}` new keys before `{}`",
+        culprit.name.text, right.text, node.name.text
+    );
+    let help = format!("add `NODE: {{ from: {}, repartition: NAME }}` and join NODE{}", right.text, or_keeps(culprit));
+    diagnostics.error(right.span, message, help);
+}
+
+/// A node among `from` and what they read that gives rows new keys, after which no other brings them to their partitions.
+fn changes_key<'a>(from: &'a [Name], nodes: &'a [RawNode]) -> Option<&'a RawNode> {
+    let mut pending: Vec<&str> = from.iter().rev().map(|from| from.text.as_str()).collect();
     let mut seen = BTreeSet::new();
     while let Some(from) = pending.pop() {
         let name = from.split('.').next()?;

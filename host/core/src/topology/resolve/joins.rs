@@ -1,25 +1,35 @@
-//! Joins: the table on the right side, and what is made of both.
+//! Joins: the table or the stream on the right side, and what is made of both.
 
 use super::super::model::{Input, NodeKind};
 use super::super::read::{RawJoin, RawKind, RawNode};
-use super::super::{Format, Join, Joined, TableJoin};
+use super::super::{Format, Join, Joined, StreamJoin, TableJoin};
 use super::stores::StoreUse;
 use super::{Flow, Resolver};
 use crate::expression::compile_joiner;
 
 impl<'a> Resolver<'a> {
-    /// The table that `node` is joined with, if it is a join.
+    /// The table or stream that `node` is joined with, if it is a join.
     pub(super) fn right(&mut self, node: &'a RawNode) -> Option<Input> {
         let (RawKind::Join(join) | RawKind::JoinTables(join)) = &node.kind else { return None };
         let right = self.reads(node, &join.right)?;
         let target = &self.raw[right.node.0];
-        match target.kind {
-            RawKind::ToTable(_) => Some(right),
-            RawKind::Bad => None,
-            _ => {
-                let name = &target.name.text;
+        let name = &target.name.text;
+        match (&target.kind, &join.within) {
+            (RawKind::ToTable(_), None) => Some(right),
+            (RawKind::Bad, _) => None,
+            (RawKind::ToTable(_), Some(within)) => {
+                let message =
+                    format!("`within` joins two streams, and node `{}` is joined with `{name}`, a table", node.shown());
+                let help = format!("remove `within`, or join what `{name}` is made of");
+                self.diagnostics.error(within.span, message, help);
+                None
+            }
+            (_, Some(_)) => Some(right),
+            (_, None) => {
                 let message = format!("node `{}` is joined with `{name}`, which is no table", node.shown());
-                let help = format!("add `NODE: {{ from: {name}, to-table: STORE }}` and join NODE");
+                let help = format!(
+                    "add `NODE: {{ from: {name}, to-table: STORE }}` and join NODE, or `within: 10s` to join two streams"
+                );
                 self.diagnostics.error(join.right.span, message, help);
                 None
             }
@@ -34,9 +44,15 @@ impl<'a> Resolver<'a> {
         stores: &StoreUse,
     ) -> (Option<NodeKind>, Flow) {
         let (value, output) = self.joined(index, join, sides);
-        let table = stores.own;
-        let kind =
-            || Some(NodeKind::Join(Box::new(Join { table: table?, how: join.how, value: value?, right_first: false })));
+        let (how, right_first) = (join.how, false);
+        let kind = || {
+            let Some(within) = join.within else {
+                return Some(NodeKind::Join(Box::new(Join { table: stores.own?, how, value: value?, right_first })));
+            };
+            let (left, right, waiting) = stores.join?;
+            let (within, value) = (within.times, value?);
+            Some(NodeKind::StreamJoin(Box::new(StreamJoin { left, right, waiting, how, within, value, right_first })))
+        };
         (kind(), output)
     }
 
@@ -73,7 +89,9 @@ impl<'a> Resolver<'a> {
         }
         let of_sinks = self.sinks_take(index).map(|(_, value)| value);
         let format = join.value_format.or(join.value.as_ref().and(of_sinks)).unwrap_or(Format::Json);
-        let (key, left_format, windowed) = input.formats();
+        // Neither side's window is one of both.
+        let windowed = join.within.is_none() && input.formats().2;
+        let (key, left_format, _) = input.formats();
         let right_format = right.formats().1;
         let value = match &join.value {
             None => Some(Joined::Both { left: left_format, right: right_format }),
@@ -82,7 +100,8 @@ impl<'a> Resolver<'a> {
                 self.compiled(source, compiled).map(|joiner| Joined::Expression { joiner, format })
             }
         };
-        let output = Flow { key: input.key, value: Some(format), closes_ms: input.closes_ms };
+        let closes_ms = input.closes_ms.filter(|_| join.within.is_none());
+        let output = Flow { key: input.key, value: Some(format), closes_ms };
         (value, output)
     }
 }

@@ -17,7 +17,7 @@ impl<'a> Resolver<'a> {
         let rest = (0..self.raw.len()).filter(|node| !order.contains(node));
         for index in order.iter().copied().chain(rest) {
             let input = self.flow_into(index, &flows);
-            let right = self.rights[index].as_ref().map(|right| flows[right.node.0].1).unwrap_or_default();
+            let right = self.rights[index].as_ref().map(|right| self.flow_of(right, &flows)).unwrap_or_default();
             let (kind, output) = self.kind(index, (input, right), &stores.of_nodes[index]);
             flows[index] = (input, output);
             kinds.extend(kind.map(|kind| (index, kind)));
@@ -41,12 +41,14 @@ impl<'a> Resolver<'a> {
             // A topic carries no windows.
             return index.checked_sub(1).map_or(Flow::default(), |write| Flow { closes_ms: None, ..flows[write].0 });
         }
-        let flow = |input: &Input| {
-            let (before, after) = flows[input.node.0];
-            let late = input.port == PORT_LATE && matches!(self.raw[input.node.0].kind, RawKind::Aggregate(_));
-            if late { before } else { after }
-        };
-        self.inputs[index].iter().map(flow).reduce(Flow::merge).unwrap_or_default()
+        self.inputs[index].iter().map(|input| self.flow_of(input, flows)).reduce(Flow::merge).unwrap_or_default()
+    }
+
+    /// What comes by an input.
+    fn flow_of(&self, input: &Input, flows: &[(Flow, Flow)]) -> Flow {
+        let (before, after) = flows[input.node.0];
+        let late = input.port == PORT_LATE && matches!(self.raw[input.node.0].kind, RawKind::Aggregate(_));
+        if late { before } else { after }
     }
 
     fn kind(&mut self, index: usize, (input, right): (Flow, Flow), stores: &StoreUse) -> (Option<NodeKind>, Flow) {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::super::model::Input;
-use super::super::read::{RawAggregate, RawKind, RawStoreKind, Time};
+use super::super::read::{RawAggregate, RawJoin, RawKind, RawStoreKind, Time};
 use super::super::yaml::Name;
-use super::super::{Span, Store, StoreIndex, StoreKind, WindowKind, did_you_mean};
+use super::super::{JoinHow, Span, Store, StoreIndex, StoreKind, WindowKind, Within, did_you_mean};
 use super::Resolver;
 
 /// The stores of a topology and who uses them.
@@ -29,6 +29,8 @@ pub(super) struct StoreUse {
     /// Of a plugin, by its names for them.
     pub plugin: Vec<(String, StoreIndex)>,
     pub timers: Option<StoreIndex>,
+    /// Of a join of streams: of its left side, of its right side, and of what waits.
+    pub join: Option<(StoreIndex, StoreIndex, Option<StoreIndex>)>,
 }
 
 /// The kind of store that an aggregate wants, with the least retention.
@@ -81,6 +83,9 @@ impl Resolver<'_> {
                 RawKind::Suppress(_) => {
                     stores.of_nodes[index].own =
                         self.own_store(index, "suppressed", StoreKind::Suppressed, true, &mut stores);
+                }
+                RawKind::Join(RawJoin { how, within: Some(within), .. }) => {
+                    stores.of_nodes[index].join = self.join_stores(index, *how, within.times, &mut stores);
                 }
                 RawKind::Process(process) => {
                     for (plugin, store) in &process.stores {
@@ -246,6 +251,23 @@ impl Resolver<'_> {
             stores.users[at].push(index);
         }
         Some(StoreIndex(at))
+    }
+
+    /// What a join of streams keeps: the rows of each side, and those that wait.
+    fn join_stores(
+        &mut self,
+        index: usize,
+        how: JoinHow,
+        within: Within,
+        stores: &mut Stores,
+    ) -> Option<(StoreIndex, StoreIndex, Option<StoreIndex>)> {
+        let side = StoreKind::Joined { retention_ms: within.retention_ms() };
+        let left = self.own_store(index, "left", side, false, stores);
+        let right = self.own_store(index, "right", side, false, stores);
+        let waits = how != JoinHow::Inner;
+        let waiting =
+            if waits { Some(self.own_store(index, "waiting", StoreKind::Waiting, false, stores)?) } else { None };
+        Some((left?, right?, waiting))
     }
 
     /// A store that node `index` keeps for itself, named after it.

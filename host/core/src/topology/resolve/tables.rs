@@ -35,7 +35,7 @@ fn names_of_tables(nodes: &[RawNode]) -> BTreeSet<String> {
                 RawKind::Table { .. } | RawKind::ToTable(_) => true,
                 RawKind::Filter(_) => reads,
                 RawKind::Map(map) => reads && map.key.is_none(),
-                RawKind::Join(join) => reads && tables.contains(&join.right.text),
+                RawKind::Join(join) => join.within.is_none() && reads && tables.contains(&join.right.text),
                 _ => false,
             };
             is_table && !tables.contains(&node.name.text)
@@ -52,12 +52,16 @@ fn joined(
     is_table: impl Fn(&Name) -> bool,
     diagnostics: &mut Diagnostics,
 ) -> RawKind {
+    if join.within.is_some() {
+        return RawKind::Join(join);
+    }
     if of_table && is_table(&join.right) {
         return RawKind::JoinTables(join);
     }
     if join.how == JoinHow::Outer {
-        let message = format!("`{}` is an outer join of a stream with a table", name.text);
-        let help = "a table's rows alone make no row of a stream: write `how: left`, or join two tables";
+        let message = format!("`{}` is an outer join of a stream with a table, whose rows wait for nobody", name.text);
+        let help =
+            "write `how: left`; or join two tables, or two streams, saying how near their rows must be: `within: 10s`";
         diagnostics.error(join.right.span, message, help);
     }
     RawKind::Join(join)
@@ -109,7 +113,7 @@ fn kept(mut nodes: Vec<RawNode>, tables: &BTreeSet<String>) -> Vec<RawNode> {
                 look_up(&mut join.right);
                 node.from.iter_mut().for_each(&mut look_up);
             }
-            RawKind::Join(join) => look_up(&mut join.right),
+            RawKind::Join(join) if join.within.is_none() => look_up(&mut join.right),
             _ => {}
         }
     }
