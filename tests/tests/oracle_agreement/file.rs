@@ -59,6 +59,13 @@ fn of_join(join: Join) -> Option<String> {
 ",
             name(how)
         )),
+        Join::StreamStream { how, before_ms, after_ms, grace_ms, rekeyed: false } => Some(format!(
+            "  one:    {{ source: left }}
+  other:  {{ source: right }}
+  result: {{ from: one, join: other, within: {{ before: {before_ms}ms, after: {after_ms}ms }}, grace: {grace_ms}ms, how: {}, value: {JOINED} }}
+",
+            name(how)
+        )),
         _ => None,
     }
 }

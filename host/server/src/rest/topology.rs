@@ -26,7 +26,7 @@ pub async fn topology(State(host): State<Arc<Host>>) -> Json<Value> {
         };
         // As the file has it: a name, or a list of names that are merged; the right side of a join apart.
         let mut from: Vec<&str> = node.inputs.iter().map(|input| topology.node(input.node).name.as_str()).collect();
-        let is_join = matches!(node.kind, NodeKind::Join(_) | NodeKind::JoinTables(_));
+        let is_join = matches!(node.kind, NodeKind::Join(_) | NodeKind::JoinTables(_) | NodeKind::StreamJoin(_));
         let join = if is_join { from.pop() } else { None };
         let from = if let [from] = from[..] { json!(from) } else { json!(Some(from).filter(|from| !from.is_empty())) };
         json!({

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use weir_core::topology::{
-    EventTime, Format, Function, Internal, Joined, Node, NodeIndex, NodeKind, Span, StoreIndex, SubTopology,
+    EventTime, Format, Function, Internal, Joined, Node, NodeIndex, NodeKind, Span, StoreIndex, StoreKind, SubTopology,
     TopicIndex, Topology,
 };
 
@@ -180,8 +180,14 @@ impl Facts<'_> {
         let users = self.users(index);
         let Some(user) = users.first() else { return };
         let of = self.in_file(user);
-        let why = if is_own(store.kind) {
-            let what = if store.in_memory { "the rows that it holds back" } else { "its timers" };
+        let what = match store.kind {
+            StoreKind::Timers => Some("its timers"),
+            StoreKind::Suppressed => Some("the rows that it holds back"),
+            StoreKind::Joined { .. } => Some("the rows of one side"),
+            StoreKind::Waiting => Some("rows that have met none yet"),
+            _ => None,
+        };
+        let why = if let Some(what) = what {
             format!("`{of}` keeps {what} in store `{name}`")
         } else if store.span == user.span {
             format!("`{of}` names no store, so it keeps a {} store of its own name, `{name}`", store.kind)
@@ -261,6 +267,7 @@ impl Facts<'_> {
                 NodeKind::ToTable(table) if in_table(table.store) => return true,
                 NodeKind::Join(join) if in_object(&join.value) => return true,
                 NodeKind::JoinTables(join) if in_object(&join.value) => return true,
+                NodeKind::StreamJoin(join) if in_object(&join.value) => return true,
                 _ => {}
             }
             let replaced = match &node.kind {
@@ -268,9 +275,11 @@ impl Facts<'_> {
                 NodeKind::Map(map) | NodeKind::MapTable(map) => map.value.is_some(),
                 NodeKind::Process(_) => true,
                 // A node of the right side alone was judged by its table.
-                NodeKind::Aggregate(_) | NodeKind::FlatMap(_) | NodeKind::Join(_) | NodeKind::JoinTables(_) => {
-                    column == "value"
-                }
+                NodeKind::Aggregate(_)
+                | NodeKind::FlatMap(_)
+                | NodeKind::Join(_)
+                | NodeKind::JoinTables(_)
+                | NodeKind::StreamJoin(_) => column == "value",
                 _ => false,
             };
             if !replaced {
@@ -326,6 +335,7 @@ fn sources_of(kind: &NodeKind) -> Vec<&str> {
         },
         NodeKind::Join(join) => source_of(&join.value).into_iter().collect(),
         NodeKind::JoinTables(join) => source_of(&join.value).into_iter().collect(),
+        NodeKind::StreamJoin(join) => source_of(&join.value).into_iter().collect(),
         NodeKind::Process(_) | NodeKind::Suppress(_) | NodeKind::ToTable(_) | NodeKind::Sink(_) => Vec::new(),
     }
 }

@@ -255,6 +255,7 @@ pub fn stores_of(kind: &NodeKind) -> Vec<StoreIndex> {
         NodeKind::Join(join) => vec![join.table],
         NodeKind::JoinTables(join) if join.left == join.right => vec![join.left],
         NodeKind::JoinTables(join) => vec![join.left, join.right],
+        NodeKind::StreamJoin(join) => [join.left, join.right].into_iter().chain(join.waiting).collect(),
         _ => Vec::new(),
     }
 }
@@ -267,7 +268,7 @@ pub fn is_own(kind: StoreKind) -> bool {
 
 /// Which side of a join its input `number` is.
 fn side(node: &Node, number: usize) -> Option<&'static str> {
-    let is_join = matches!(node.kind, NodeKind::Join(_) | NodeKind::JoinTables(_));
+    let is_join = matches!(node.kind, NodeKind::Join(_) | NodeKind::JoinTables(_) | NodeKind::StreamJoin(_));
     is_join.then(|| if number + 1 == node.inputs.len() { "right" } else { "left" })
 }
 

@@ -2,7 +2,7 @@
 
 use weir_core::topology::{
     Aggregate, Builtin, Emit, EventTime, Function, Internal, JoinHow, Joined, Map, Node, NodeKind, Source, Store,
-    StoreIndex, StoreKind, Suppress, SuppressUntil, Topic, Topology, Window, WindowKind,
+    StoreKind, Suppress, SuppressUntil, Topic, Topology, Window, WindowKind, Within,
 };
 
 use crate::host::status::kind_name;
@@ -36,8 +36,9 @@ pub fn detail(topology: &Topology, node: &Node) -> String {
         NodeKind::Aggregate(aggregate) => aggregated(aggregate),
         NodeKind::Suppress(suppress) => suppressed(suppress),
         NodeKind::ToTable(_) => String::new(),
-        NodeKind::Join(join) => joined(topology, (join.how, join.table), &join.value),
-        NodeKind::JoinTables(join) => joined(topology, (join.how, join.right), &join.value),
+        NodeKind::Join(join) => joined(join.how, &topology.store(join.table).name, &join.value),
+        NodeKind::JoinTables(join) => joined(join.how, &topology.store(join.right).name, &join.value),
+        NodeKind::StreamJoin(join) => joined(join.how, &within(join.within), &join.value),
         NodeKind::DynamicSink(sink) => format!("to {}", sink.topic.source()),
         // The arrow says where to.
         NodeKind::Sink(_) => String::new(),
@@ -128,7 +129,18 @@ fn suppressed(suppress: &Suppress) -> String {
     }
 }
 
-fn joined(topology: &Topology, (how, table): (JoinHow, StoreIndex), value: &Joined) -> String {
+/// How near rows of two streams must be.
+fn within(within: Within) -> String {
+    let Within { before_ms, after_ms, grace_ms } = within;
+    let grace = if grace_ms == 0 { String::new() } else { format!(", grace {}", time(grace_ms)) };
+    if before_ms == after_ms {
+        format!("what is within {}{grace}", time(before_ms))
+    } else {
+        format!("what is at most {} before and {} after{grace}", time(before_ms), time(after_ms))
+    }
+}
+
+fn joined(how: JoinHow, with: &str, value: &Joined) -> String {
     let how = match how {
         JoinHow::Inner => "inner",
         JoinHow::Left => "left",
@@ -138,7 +150,7 @@ fn joined(topology: &Topology, (how, table): (JoinHow, StoreIndex), value: &Join
         Joined::Expression { joiner, .. } => joiner.source(),
         Joined::Both { .. } => "{left, right}",
     };
-    format!("{how} with {}; {value}", topology.store(table).name)
+    format!("{how} with {with}; {value}")
 }
 
 /// Kind, place and what is forgotten when.
@@ -156,11 +168,11 @@ pub fn store(store: &Store) -> String {
 #[must_use]
 pub fn retention(store: &Store) -> Option<String> {
     match store.kind {
-        StoreKind::Window { retention_ms } | StoreKind::Session { retention_ms } => {
-            Some(format!("retention {}", time(retention_ms)))
-        }
+        StoreKind::Window { retention_ms }
+        | StoreKind::Session { retention_ms }
+        | StoreKind::Joined { retention_ms } => Some(format!("retention {}", time(retention_ms))),
         StoreKind::KeyValue { ttl_ms: Some(ttl_ms) } => Some(format!("ttl {}", time(ttl_ms))),
-        StoreKind::KeyValue { ttl_ms: None } | StoreKind::Timers | StoreKind::Suppressed => None,
+        StoreKind::KeyValue { ttl_ms: None } | StoreKind::Timers | StoreKind::Suppressed | StoreKind::Waiting => None,
     }
 }
 

@@ -59,8 +59,13 @@ fn joins(topology: &mut Topology) {
         let inputs: Vec<NodeIndex> = topology.node(index).inputs.iter().map(|input| input.node).collect();
         let (Some(&left), Some(&right)) = (inputs.first(), inputs.last()) else { continue };
         // A stream comes to the join at its turn, a table to its store.
-        let is_of_tables = matches!(topology.node(index).kind, NodeKind::JoinTables(_));
-        let (shared, first) = meet(topology, if is_of_tables { left } else { index }, right);
+        let (left_end, right_end) = match topology.node(index).kind {
+            NodeKind::StreamJoin(_) => (Some(index), Some(index)),
+            NodeKind::JoinTables(_) => (None, None),
+            _ => (Some(index), None),
+        };
+        let way = |to, end: Option<NodeIndex>| topology.way_to(to).into_iter().chain(end).collect::<Vec<_>>();
+        let (shared, first) = meet(topology, &way(left, left_end), &way(right, right_end));
         let mixed = if shared { Olds::Always } else { Olds::OfMixedSteps };
         let always = |always: bool| if always { Olds::Always } else { mixed };
         let (of_left, of_right) = match &mut topology.nodes[index.0].kind {
@@ -74,6 +79,10 @@ fn joins(topology: &mut Topology) {
                 (join.sees_left, join.sees_right) = (same || !first, same || first);
                 (always(join.how != JoinHow::Inner), always(join.how == JoinHow::Outer))
             }
+            NodeKind::StreamJoin(join) => {
+                join.right_first = first;
+                continue;
+            }
             _ => continue,
         };
         for (table, olds) in [(left, of_left), (right, of_right)] {
@@ -84,15 +93,14 @@ fn joins(topology: &mut Topology) {
     }
 }
 
-/// Whether rows of one source come to both nodes, and if they come to `right` first.
-fn meet(topology: &Topology, left: NodeIndex, right: NodeIndex) -> (bool, bool) {
-    let (left, right) = (topology.way_to(left), topology.way_to(right));
-    let shared = left.iter().zip(&right).take_while(|(left, right)| left == right).count();
+/// Whether two ways of rows begin at one source, and if its rows go the `right` one first.
+fn meet(topology: &Topology, left: &[NodeIndex], right: &[NodeIndex]) -> (bool, bool) {
+    let shared = left.iter().zip(right).take_while(|(left, right)| left == right).count();
     let Some(last) = shared.checked_sub(1) else { return (false, false) };
     let children = &topology.node(left[last]).children;
     let position =
         |way: &[NodeIndex]| way.get(shared).and_then(|next| children.iter().position(|child| child.node == *next));
-    (true, position(&right) < position(&left))
+    (true, position(right) < position(left))
 }
 
 /// Refuses a store by key in tasks whose topics put equal keys into partitions of different numbers; repartition topics

@@ -1,4 +1,5 @@
 //! Streams joined with streams, as Kafka Streams does it: worked examples, and a model of it that random rows are given to.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test's helper fails the test")]
 
 mod examples;
 mod model;
