@@ -192,6 +192,33 @@ fn nodes_that_share_a_store_are_one_part_with_as_many_partitions() {
 }
 
 #[test]
+fn a_join_of_streams_keeps_its_sides_and_what_waits_and_reads_as_many_partitions_of_each() {
+    let text = "application: a\ntopics: { t: { key: string, value: json, partitions: 4 }, u: { key: string, value: json } }\nnodes:\n  t: { source: t }\n  \
+        u: { source: u }\n  k: { from: u, key-by: value.k }\n  r: { from: k, repartition: r }\n  \
+        near: { from: t, join: r, within: { before: 1s, after: 2s }, grace: 4s, how: left }\n  o: { from: near, sink: u }\n  \
+        both: { from: t, join: t, within: 1s }\n  p: { from: both, sink: u }\n";
+    let topology = parse("t.yaml", text).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let stores: Vec<_> = topology.stores.iter().map(|store| (store.name.as_str(), store.kind)).collect();
+    let joined = |retention_ms| StoreKind::Joined { retention_ms };
+    let expected = [
+        ("near-left", joined(7_000)),
+        ("near-right", joined(7_000)),
+        ("near-waiting", StoreKind::Waiting),
+        ("both-left", joined(2_000)),
+        ("both-right", joined(2_000)),
+    ];
+    assert_eq!(stores, expected);
+    let internal =
+        topology.topics.iter().filter_map(|topic| Some((topic.name.as_str(), topic.internal?, topic.partitions)));
+    let internal: Vec<_> = internal.collect();
+    assert_eq!(internal[0], ("a-r-repartition", Internal::Repartition, Some(4)));
+    assert_eq!(internal[1].1, Internal::WindowedChangelog);
+    assert_eq!(internal[3], ("a-near-waiting-changelog", Internal::Changelog, None));
+    assert_eq!(topology.subtopologies.len(), 2);
+    assert!(topology.subtopologies.iter().all(|part| !part.row_at_a_time));
+}
+
+#[test]
 fn mapped_rows_have_the_format_of_the_topic_that_they_go_straight_to() {
     let text = "application: a\ntopics: { t: { value: json }, u: { key: json, value: string } }\nnodes:\n  \
         t: { source: t }\n  a: { from: t, map: { key: value.k, value: value.v } }\n  b: { from: a, sink: u }\n  \

@@ -9,6 +9,7 @@ mod buffer;
 pub mod keys;
 mod memory;
 mod query;
+mod recent;
 mod replay_from;
 mod task_state;
 pub(crate) mod ttl;

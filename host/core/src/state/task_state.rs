@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::buffer::{Mark, Slot, WriteBuffer, Written};
 use super::keys;
+use super::recent::Recent;
 use super::replay_from::ReplayFrom;
 use crate::ports::{Changes, Checkpoint, Entries, KeyRange, Outgoing, Position, Replayed, StateStore, StoreError};
 use crate::record::{RecordBatch, Rows, TopicName, TopicPartition};
@@ -16,7 +17,10 @@ const CACHE_BYTES_MAX: usize = 32 << 20;
 pub(crate) struct TaskState {
     store: Arc<dyn StateStore>,
     buffer: WriteBuffer,
+    recent: Recent,
     changelogs: Vec<Changelog>,
+    /// Buffer for a key of a store.
+    place: Vec<u8>,
 }
 
 /// A store's changelog, and how far it is taken in.
@@ -70,7 +74,8 @@ impl TaskState {
             })
         };
         let changelogs = part.stores.iter().filter_map(changelog).collect();
-        Self { store, buffer: WriteBuffer::new(topology.stores.len()), changelogs }
+        let buffer = WriteBuffer::new(topology.stores.len());
+        Self { store, buffer, recent: Recent::default(), changelogs, place: Vec::new() }
     }
 
     /// What is to be replayed before the task runs. A kept store is trusted if its changelog is the topic that it was, and
@@ -80,7 +85,7 @@ impl TaskState {
         now_ms: i64,
         age_max_ms: i64,
     ) -> Result<Vec<(TopicPartition, ReplayFrom)>, StoreError> {
-        self.buffer.forget();
+        self.aborted();
         let kept = self.store.checkpoint()?;
         let age_ms = now_ms.saturating_sub(kept.applied_at_ms);
         let mut replays = Vec::new();
@@ -192,6 +197,45 @@ impl TaskState {
         self.buffer.range(store, self.store.as_ref(), range, limit, backward)
     }
 
+    /// Writes a row of a side of a join.
+    pub(crate) fn put_joined(&mut self, store: StoreIndex, key: &[u8], (at, sequence): (i64, u64), value: &[u8]) {
+        keys::write_joined(&mut self.place, key, at, sequence);
+        self.buffer.put(store, &self.place, Some(value));
+        self.recent.put(store, key, (at, sequence), value);
+    }
+
+    /// Gives `each` the rows of `key` in `from..=until` of a side of a join: time, number and value, in order of times, then
+    /// as they came. What follows is likely to ask for `keep_from` and later.
+    pub(crate) fn joined(
+        &mut self,
+        store: StoreIndex,
+        key: &[u8],
+        (from, until): (i64, i64),
+        keep_from: i64,
+        mut each: impl FnMut(i64, u64, &[u8]),
+    ) -> Result<(), StoreError> {
+        let known_from = self.recent.known_from(store, key);
+        if known_from.is_none_or(|known| from < known) {
+            let (mut lower, mut upper) = (Vec::new(), Vec::new());
+            keys::write_joined(&mut lower, key, from, 0);
+            keys::write_joined(&mut upper, key, known_from.map_or(i64::MAX, |known| known - 1), u64::MAX);
+            let read = self.range(store, &KeyRange::between(lower, upper), usize::MAX, false)?;
+            match known_from {
+                None => self.recent.take_in(store, key, from, read),
+                // Older than most: not worth knowing.
+                Some(_) => {
+                    for (place, value) in &read {
+                        if let Some((at, sequence)) = keys::joined_at(place).filter(|(at, _)| *at <= until) {
+                            each(at, sequence, value);
+                        }
+                    }
+                }
+            }
+        }
+        self.recent.each(store, key, (from, until), keep_from, each);
+        Ok(())
+    }
+
     pub(crate) fn mark(&self) -> Mark {
         self.buffer.mark()
     }
@@ -203,6 +247,7 @@ impl TaskState {
     /// Takes back all writes of the step.
     pub(crate) fn undo_step(&mut self) {
         self.buffer.undo(Mark::START);
+        self.recent.forget();
     }
 
     pub(crate) fn end_step(&mut self) {
@@ -261,6 +306,7 @@ impl TaskState {
     /// The transaction did not happen.
     pub(crate) fn aborted(&mut self) {
         self.buffer.forget();
+        self.recent.forget();
     }
 
     /// Rows of `store` that expired before `before` are not needed any more.

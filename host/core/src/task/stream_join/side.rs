@@ -1,6 +1,6 @@
 //! The rows of one side of a join, as long as they can be joined.
 
-use crate::ports::{KeyRange, StoreError};
+use crate::ports::StoreError;
 use crate::state::{TaskState, keys};
 use crate::topology::StoreIndex;
 
@@ -25,8 +25,6 @@ pub(super) struct Kept {
     retention_ms: i64,
     clock: SideClock,
     saved: SideClock,
-    /// Buffer for a key of the store.
-    place: Vec<u8>,
 }
 
 impl SideClock {
@@ -47,7 +45,7 @@ impl SideClock {
 impl Kept {
     pub(super) fn load(state: &mut TaskState, store: StoreIndex, retention_ms: i64) -> Result<Self, StoreError> {
         let clock = SideClock::load(state, store)?;
-        Ok(Self { store, retention_ms, clock, saved: clock, place: Vec::new() })
+        Ok(Self { store, retention_ms, clock, saved: clock })
     }
 
     pub(super) fn save(&self, state: &mut TaskState) {
@@ -72,34 +70,26 @@ impl Kept {
         self.clock.time = self.clock.time.max(at);
         // Else nobody would ever see it.
         if at >= self.oldest() {
-            keys::write_joined(&mut self.place, key, at, self.clock.sequence);
-            state.put(self.store, &self.place, Some(value));
+            state.put_joined(self.store, key, (at, self.clock.sequence), value);
         }
     }
 
     /// Gives `each` the rows of `key` in `from..=until` that are shown, in order of their times, then as they came: time,
     /// number and value.
     pub(super) fn find(
-        &mut self,
+        &self,
         state: &mut TaskState,
         key: &[u8],
         (from, until): (i64, i64),
-        mut each: impl FnMut(i64, u64, &[u8]),
+        each: impl FnMut(i64, u64, &[u8]),
     ) -> Result<(), StoreError> {
-        let from = from.max(self.oldest());
-        let until = until.min(self.clock.time);
+        // The next rows of the key are about as late as this one, and none is likely to be earlier by more than a window.
+        let keep_from = from.saturating_sub(until.saturating_sub(from));
+        let (from, until) = (from.max(self.oldest()), until.min(self.clock.time));
+        // What is later than all rows need not be asked for.
         if from > until {
             return Ok(());
         }
-        keys::write_joined_from(&mut self.place, key, from);
-        let lower = self.place.clone();
-        keys::write_joined(&mut self.place, key, until, u64::MAX);
-        let range = KeyRange::between(lower, std::mem::take(&mut self.place));
-        for (row, value) in state.range(self.store, &range, usize::MAX, false)? {
-            if let Some((at, sequence)) = keys::joined_at(&row) {
-                each(at, sequence, &value);
-            }
-        }
-        Ok(())
+        state.joined(self.store, key, (from, until), keep_from, each)
     }
 }

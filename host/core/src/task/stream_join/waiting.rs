@@ -147,10 +147,8 @@ impl Waiting {
             }
             self.tracker.floor = self.tracker.floor.min(at);
             open[side.place()] = true;
-            // If those of one side only wait, all rows from here on are open, and would be looked at in vain.
-            let is_open = |side: Side| at.saturating_add(open_ms(side)) >= time;
-            let none_waits = |side: Side| self.tracker.rows[side.place()] == 0;
-            if [Side::Left, Side::Right].into_iter().any(|side| none_waits(side) && is_open(side.other())) {
+            // If those of one side only wait, all rows from here on are open as this one, and would be looked at in vain.
+            if self.tracker.rows.contains(&0) {
                 self.tracker.min_time = self.last(state)?.unwrap_or(at);
                 break;
             }

@@ -4,6 +4,8 @@
 mod examples;
 mod model;
 
+use std::time::Duration;
+
 use weir_testing::{Commits, Options, PerMille, Random, TestRecord, TopologyTestDriver};
 
 use model::Model;
@@ -120,14 +122,16 @@ fn in_batches(yaml: &str, lines: &[Line], rows: usize, disturbed: Option<u64>) -
     read(&driver)
 }
 
-/// Row by row, each committed; `disturbed`: with a restart or an abort behind many of them.
+/// Row by row, each committed; `disturbed`: with restarts, aborts and purges between many of them.
 fn one_by_one(yaml: &str, lines: &[Line], disturbed: Option<u64>) -> Vec<Row> {
     let driver = TopologyTestDriver::from_yaml(yaml, Options::default()).unwrap();
     let mut random = Random::new(disturbed.unwrap_or_default());
     for line in lines {
-        match disturbed.map(|_| random.below(4)) {
+        match disturbed.map(|_| random.below(5)) {
             Some(0) => driver.restart().unwrap(),
             Some(1) => driver.abort().unwrap(),
+            // Long enough for changelogs to be purged.
+            Some(2) => driver.advance_wall_clock_time(Duration::from_secs(31)).unwrap(),
             _ => {}
         }
         pipe(&driver, *line);
@@ -235,5 +239,111 @@ fn neither_batches_nor_restarts_nor_aborts_show_in_a_join_of_streams() {
                 assert_eq!(found, expected, "seed {seed}, {rows} rows, {disturbed:?}\n{yaml}\n{lines:?}");
             }
         }
+    }
+}
+
+/// Sums of numbers, which other texts are not.
+fn sums(policy: &str) -> String {
+    format!(
+        "{TOPICS}  a: {{ source: left }}
+  b: {{ source: right }}
+  joined: {{ from: a, join: b, within: 10ms, value: int(left) + int(right), on-error: {policy} }}
+  out: {{ from: joined, sink: out }}\n"
+    )
+}
+
+const SUMMANDS: [Line; 6] = [
+    ("left", Some("k"), Some("1"), 1),
+    ("right", Some("k"), Some("2"), 2),
+    ("left", Some("k"), Some("x"), 3),
+    ("right", Some("k"), Some("4"), 4),
+    ("right", Some("l"), Some("y"), 5),
+    ("left", Some("k"), Some("8"), 6),
+];
+
+#[test]
+fn a_pair_that_has_no_value_is_dropped_alone_where_the_node_skips() {
+    let driver = TopologyTestDriver::from_yaml(&sums("skip"), Options::default()).unwrap();
+    SUMMANDS.iter().for_each(|line| pipe(&driver, *line));
+    let values: Vec<String> = read(&driver).into_iter().map(|(_, value, _)| value).collect();
+    assert_eq!(values, ["3", "5", "10", "12"]);
+    let at: Vec<String> =
+        driver.reports().iter().filter_map(|report| Some(format!("{:?}", report.at.as_ref()?))).collect();
+    assert_eq!(at.len(), 2, "{at:?}");
+    assert!(at[0].contains("left") && at[1].contains("right"), "{at:?}");
+}
+
+#[test]
+fn what_comes_before_a_pair_without_a_value_is_done_once_where_the_node_fails() {
+    for rows in [1, 1000] {
+        let options = Options { batch_rows_max: rows, commits: Commits::Chosen, ..Options::default() };
+        let yaml = sums("fail").replace("{ source: right }", "{ from: a, filter: 'true' }");
+        let driver = TopologyTestDriver::from_yaml(&yaml, options).unwrap();
+        SUMMANDS.iter().for_each(|&(_, key, value, at)| pipe(&driver, ("left", key, value, at)));
+        assert!(driver.commit().is_err());
+        driver.commit().unwrap(); // what was done before is not lost
+        let values: Vec<String> = read(&driver).into_iter().map(|(_, value, _)| value).collect();
+        assert_eq!(values, ["2", "3", "3", "4"], "{rows} rows");
+    }
+}
+
+#[test]
+fn a_result_has_the_headers_of_the_row_that_causes_it() {
+    let operation = Operation { how: "left", before: 5, after: 5, grace: 0 };
+    let driver = TopologyTestDriver::from_yaml(&topology(TWO[0], operation), Options::default()).unwrap();
+    for (topic, key, at) in [("left", "k", 1), ("left", "l", 2), ("right", "k", 3), ("left", "m", 20)] {
+        let header = format!("{topic}-{key}").into_bytes();
+        let record = TestRecord { headers: vec![(header, None)], ..TestRecord::new(key, "v", at) };
+        driver.create_input_topic(topic).unwrap().pipe_input(record).unwrap();
+    }
+    let out = driver.create_output_topic("out").unwrap().read_records_to_list();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let found: Vec<(String, String)> =
+        out.iter().map(|row| (text(row.key.as_deref().unwrap()), text(&row.headers[0].0))).collect();
+    assert_eq!(found, [("k".into(), "right-k".into()), ("l".into(), "left-m".into())]);
+}
+
+#[test]
+fn sides_of_new_keys_meet_by_way_of_topics() {
+    let yaml = format!(
+        "{TOPICS}  a: {{ source: left }}
+  b: {{ source: right }}
+  a-keyed: {{ from: a, key-by: value }}
+  b-keyed: {{ from: b, key-by: value }}
+  b-there: {{ from: b-keyed, repartition: rights }}
+  joined: {{ from: a-keyed, join: b-there, within: 5ms, repartition: lefts }}
+  out: {{ from: joined, sink: out }}\n"
+    );
+    let driver = TopologyTestDriver::from_yaml(&yaml, Options::default()).unwrap();
+    for line in [("left", Some("x"), Some("k"), 1), ("right", Some("y"), Some("k"), 2), ("right", None, Some("l"), 3)] {
+        pipe(&driver, line);
+    }
+    assert_eq!(read(&driver), [(Some("k".to_owned()), r#"{"left":"k","right":"k"}"#.to_owned(), 2)]);
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn a_row_costs() {
+    for how in ["inner", "left"] {
+        let operation = Operation { how, before: 60_000, after: 60_000, grace: 0 };
+        let options = Options { batch_rows_max: 4096, commits: Commits::Chosen, ..Options::default() };
+        let driver = TopologyTestDriver::from_yaml(&topology(TWO[0], operation), options).unwrap();
+        let mut random = Random::new(1);
+        let mut spent = Duration::ZERO;
+        for round in 0..40_i64 {
+            for row in 0..10_000 {
+                let key = format!("k{}", random.below(10_000)).into_bytes();
+                let at = round * 10_000 + row;
+                let value = vec![b'v'; 100];
+                let record = TestRecord { key: Some(key), value: Some(value), timestamp: at, headers: Vec::new() };
+                let topic = if row % 2 == 0 { "left" } else { "right" };
+                driver.create_input_topic(topic).unwrap().pipe_input(record).unwrap();
+            }
+            let start = std::time::Instant::now();
+            driver.commit().unwrap();
+            spent += start.elapsed();
+        }
+        let out = driver.create_output_topic("out").unwrap().queue_size();
+        eprintln!("{how}: {:?} a row, {out} results", spent / 400_000);
     }
 }
