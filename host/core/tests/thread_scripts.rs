@@ -172,6 +172,20 @@ nodes:
   out: { from: counts, sink: out }
 ";
 
+/// Orders joined with a table that is restored from its topic.
+const TABLE: &str = "
+application: app
+topics:
+  orders:    { key: string, value: string }
+  customers: { key: string, value: string }
+  out:       { key: string, value: string }
+nodes:
+  orders:    { source: orders }
+  customers: { table: customers }
+  joined:    { from: orders, join: customers, value: 'left + \"|\" + right' }
+  out:       { from: joined, sink: out }
+";
+
 /// Two partitions in one task, put in order by the times that a plugin finds.
 const TIMED: &str = "
 application: app
@@ -194,15 +208,14 @@ impl Runner {
         Ok(())
     }
 
-    /// A thread whose topology has a store; its stores outlive it, as those on disk do.
-    fn stateful(&mut self, emit: &str, config: ThreadConfig) -> Result<(), Box<dyn Error>> {
-        let text = STATEFUL.replace("EMIT", emit);
-        let topology = weir_core::topology::parse("t.yaml", &text).map_err(|errors| errors.render())?;
-        let partitions = [("orders", 2), ("out", 1), ("app-counts-changelog", 2)];
+    /// A thread whose topology has a store, restored from topic `from`; its stores outlive it, as those on disk do.
+    fn stateful(&mut self, text: &str, from: &str, config: ThreadConfig) -> Result<(), Box<dyn Error>> {
+        let topology = weir_core::topology::parse("t.yaml", text).map_err(|errors| errors.render())?;
+        let partitions = [("orders", 2), ("customers", 2), ("out", 1), ("app-counts-changelog", 2)];
         let partitions = partitions.map(|(name, count)| (name.into(), count));
         let stores = Stores {
             supplier: Box::new(self.kept.clone()),
-            topic_ids: BTreeMap::from([("app-counts-changelog".into(), self.topic_id.clone())]),
+            topic_ids: BTreeMap::from([(from.into(), self.topic_id.clone())]),
             age_max_ms: AGE_MAX_MS,
         };
         self.thread =
@@ -232,6 +245,22 @@ impl Runner {
             rows.push(next - 1, 0, Some(&key), Some(&value), &[]);
         }
         Ok(Event::Replayed { partition, rows, next, end, restarted })
+    }
+
+    /// Rows of a topic as [`Runner::fetch`] makes them, the last of them before `next`.
+    fn reread(command: &Command) -> Result<Event, Box<dyn Error>> {
+        let mut args = command.consume_args();
+        let partition = partition(args.next_pos().unwrap_or_default())?;
+        let (next, end) = (args.take_key("next").unwrap_or("0").parse()?, args.take_key("end").unwrap_or("0").parse()?);
+        let mut values = Vec::new();
+        while let Some(value) = args.next_pos() {
+            values.push(value);
+        }
+        let mut rows = RecordBatch::default();
+        for (value, offset) in values.iter().zip(next - values.len() as i64..) {
+            rows.push(offset, 1000 + offset, Some(b"k"), Some(value.as_bytes()), &[]);
+        }
+        Ok(Event::Replayed { partition, rows, next, end, restarted: false })
     }
 
     fn new(policy: &str, config: ThreadConfig) -> Result<Self, Box<dyn Error>> {
@@ -277,6 +306,7 @@ impl Runner {
             "fetched" => self.fetch(command)?,
             "ended" => Event::Ended(partitions()?.into_iter().next().ok_or("of which partition?")?),
             "replayed" => self.replayed(command)?,
+            "reread" => Self::reread(command)?,
             "committed" => {
                 let ends = positions()?.into_iter().map(|end| (end.partition, end.offset)).collect();
                 Event::Committed(Committed { ends })
@@ -325,8 +355,12 @@ impl goldenscript::Runner for Runner {
                 return Ok(String::new());
             }
             "stateful" => {
-                let emit = args.next_pos().unwrap_or("commit").to_owned();
-                self.stateful(&emit, ThreadConfig::default())?;
+                let text = STATEFUL.replace("EMIT", args.next_pos().unwrap_or("commit"));
+                self.stateful(&text, "app-counts-changelog", ThreadConfig::default())?;
+                return Ok(String::new());
+            }
+            "table" => {
+                self.stateful(TABLE, "customers", ThreadConfig::default())?;
                 return Ok(String::new());
             }
             "changelog-remade" => {

@@ -86,6 +86,7 @@ impl Weir {
             kind: StoreKind::KeyValue { ttl_ms: None },
             in_memory: false,
             changelog: Some(TopicIndex(0)),
+            source: None,
             subtopology: 0,
             row_at_a_time: false,
             span: Span::default(),

@@ -29,7 +29,7 @@ impl Family {
             index,
             store: store.name.clone(),
             name: family_name(store.kind.as_str(), &store.name),
-            has_changelog: store.changelog.is_some(),
+            has_changelog: store.restored_from().is_some(),
             expired_before: expires.then(|| Arc::new(AtomicI64::new(i64::MIN))),
         }
     }

@@ -125,7 +125,7 @@ fn fate(task: TaskId, kept: &KeptStore, topology: &Topology) -> Fate {
     if store.subtopology == task.subtopology && !store.in_memory {
         return Fate::Kept;
     }
-    match store.changelog {
+    match store.restored_from() {
         Some(_) => Fate::Moved,
         None => Fate::Lost("it is kept elsewhere now, and has no changelog to be made anew from".to_owned()),
     }

@@ -102,6 +102,7 @@ impl Builder {
             kind,
             in_memory: true,
             changelog: Some(changelog),
+            source: None,
             subtopology,
             row_at_a_time: false,
             span: Span::default(),

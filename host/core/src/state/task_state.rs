@@ -5,10 +5,13 @@ use super::buffer::{Mark, Slot, WriteBuffer, Written};
 use super::keys;
 use super::recent::Recent;
 use super::replay_from::ReplayFrom;
+use crate::expression::Mapping;
 use crate::ports::{Changes, Checkpoint, Entries, KeyRange, Outgoing, Position, Replayed, StateStore, StoreError};
 use crate::record::{RecordBatch, Rows, TopicName, TopicPartition};
 use crate::task::TaskId;
-use crate::topology::{StoreIndex, StoreKind, Topology};
+use crate::task::aggregate::write_stored;
+use crate::task::map::{NO_TIME, with_timestamps};
+use crate::topology::{EventTime, NodeKind, Source, StoreIndex, StoreKind, TopicIndex, Topology};
 
 /// What a task keeps in memory of its stores at most, beside the writes of a transaction.
 const CACHE_BYTES_MAX: usize = 32 << 20;
@@ -29,9 +32,20 @@ struct Changelog {
     kind: StoreKind,
     partition: TopicPartition,
     topic_id: String,
+    /// Of a table that is restored from its source.
+    source: Option<SourceRows>,
     next: i64,
     /// Where the replay ends, while it is on; none before its first answer.
     replay: Option<Option<i64>>,
+}
+
+/// Rows of a table's source, which are no changelog's: the store's rows are made of them.
+#[derive(Clone)]
+struct SourceRows {
+    /// Where their times come from; none: their own.
+    timestamp: Option<Arc<dyn Mapping>>,
+    /// Where the task has read to: what comes then is input.
+    until: i64,
 }
 
 /// How a replay goes on.
@@ -63,8 +77,9 @@ impl TaskState {
         let part = &topology.subtopologies[task.subtopology];
         let changelog = |&index: &StoreIndex| {
             let spec = topology.store(index);
-            let topic = &topology.topic(spec.changelog?).name;
+            let topic = &topology.topic(spec.restored_from()?).name;
             Some(Changelog {
+                source: spec.source.map(|topic| SourceRows { timestamp: timestamp_of(topology, topic), until: 0 }),
                 store: index,
                 kind: spec.kind,
                 partition: TopicPartition::new(topic, task.partition),
@@ -79,9 +94,11 @@ impl TaskState {
     }
 
     /// What is to be replayed before the task runs. A kept store is trusted if its changelog is the topic that it was, and
-    /// it is not older than `age_max_ms`: compaction may since have removed the deletions that it has not seen.
+    /// it is not older than `age_max_ms`: compaction may since have removed the deletions that it has not seen. A table that is
+    /// restored from its source ends at what is `committed` of it.
     pub(crate) fn begin_restore(
         &mut self,
+        committed: &[(TopicPartition, i64)],
         now_ms: i64,
         age_max_ms: i64,
     ) -> Result<Vec<(TopicPartition, ReplayFrom)>, StoreError> {
@@ -94,12 +111,22 @@ impl TaskState {
                 None => ReplayFrom::NothingKept,
                 Some(known) if known.topic_id != changelog.topic_id => ReplayFrom::OtherTopic,
                 Some(_) if age_ms > age_max_ms => ReplayFrom::TooOld { age_ms, age_max_ms },
+                // Positions were set back: it holds what is to come.
+                Some(known) if changelog.is_past(known.next, committed) => ReplayFrom::NothingKept,
                 Some(known) => ReplayFrom::Kept(known.next),
             };
             if from.offset().is_none() {
                 self.store.clear(changelog.store)?;
             }
             changelog.next = from.offset().unwrap_or(0);
+            changelog.replay = None;
+            if let Some(source) = &mut changelog.source {
+                source.until = committed.iter().find(|(of, _)| *of == changelog.partition).map_or(0, |(_, at)| *at);
+                if changelog.next >= source.until {
+                    changelog.next = source.until;
+                    continue;
+                }
+            }
             changelog.replay = Some(None);
             replays.push((changelog.partition.clone(), from));
         }
@@ -119,6 +146,8 @@ impl TaskState {
             .changelogs
             .iter_mut()
             .find(|changelog| changelog.partition == *partition && changelog.replay.is_some())?;
+        let until = changelog.source.as_ref().map_or(i64::MAX, |source| source.until);
+        let (next, end) = (next.min(until), end.min(until));
         let taken = changelog.take_in(self.store.as_ref(), rows, next, restarted, now_ms);
         if let Err(error) = taken {
             return Some(Err(error));
@@ -265,6 +294,9 @@ impl TaskState {
     /// What the transaction adds to changelogs: the last value of each key that it wrote.
     pub(crate) fn changes(&self) -> Vec<Outgoing> {
         let outgoing = |changelog: &Changelog| {
+            if changelog.source.is_some() {
+                return None; // the topic has them
+            }
             let mut batch = RecordBatch::default();
             for (_, key, value) in self.buffer.written_in(changelog.store) {
                 batch.push(0, 0, Some(key), value, &[]);
@@ -290,9 +322,11 @@ impl TaskState {
             return Ok(());
         }
         for changelog in &mut self.changelogs {
-            if let Some((_, end)) = ends.iter().find(|(partition, _)| *partition == changelog.partition) {
-                changelog.next = *end;
-            }
+            let end = match changelog.source {
+                Some(_) => positions.iter().find(|at| at.partition == changelog.partition).map(|at| at.offset),
+                None => ends.iter().find(|(partition, _)| *partition == changelog.partition).map(|(_, end)| *end),
+            };
+            changelog.next = end.unwrap_or(changelog.next);
         }
         let owned = |(store, key, value): Written<'_>| (store, key.to_vec(), value.map(<[u8]>::to_vec));
         let writes = self.buffer.written().map(owned).collect();
@@ -320,7 +354,43 @@ impl TaskState {
     }
 }
 
+/// Where the times of the rows of table topic `topic` come from; none: their own.
+fn timestamp_of(topology: &Topology, topic: TopicIndex) -> Option<Arc<dyn Mapping>> {
+    topology.nodes.iter().find_map(|node| match &node.kind {
+        NodeKind::Source(Source { topics, timestamp: Some(EventTime::Expression(mapping)) })
+            if topics.contains(&topic) =>
+        {
+            Some(mapping.clone())
+        }
+        _ => None,
+    })
+}
+
+impl SourceRows {
+    /// The rows of the table's store that `rows` make, in order: no value is a row that is gone.
+    fn writes(&self, store: StoreIndex, rows: &RecordBatch) -> Vec<(StoreIndex, Vec<u8>, Option<Vec<u8>>)> {
+        let timed = self.timestamp.as_ref().map(|mapping| with_timestamps(mapping.as_ref(), rows.clone()));
+        let timestamps = timed.as_ref().map_or(&rows.timestamps, |timed| &timed.timestamps);
+        let write = |row: usize| {
+            // As it was when the row came in: without a key, or a time, it is not in the table.
+            let key = rows.keys.get(row).filter(|_| timestamps[row] != NO_TIME && rows.offsets[row] < self.until)?;
+            let value = rows.values.get(row).map(|value| {
+                let mut held = Vec::new();
+                write_stored(&mut held, timestamps[row], value);
+                held
+            });
+            Some((store, keys::key_value(key), value))
+        };
+        (0..rows.len()).filter_map(write).collect()
+    }
+}
+
 impl Changelog {
+    /// Whether a store that was kept as of `next` is further than its task has read.
+    fn is_past(&self, next: i64, committed: &[(TopicPartition, i64)]) -> bool {
+        self.source.is_some() && committed.iter().any(|(of, at)| *of == self.partition && *at < next)
+    }
+
     fn replayed(&self) -> (StoreIndex, Replayed) {
         (self.store, Replayed { next: self.next, topic_id: self.topic_id.clone() })
     }
@@ -336,8 +406,8 @@ impl Changelog {
         if restarted {
             store.clear(self.store).map_err(RestoreError::Store)?;
         }
-        let mut writes = Vec::with_capacity(rows.len());
-        for (row, &offset) in rows.offsets.iter().enumerate() {
+        let mut writes = self.source.as_ref().map(|source| source.writes(self.store, rows)).unwrap_or_default();
+        for (row, &offset) in rows.offsets.iter().enumerate().filter(|_| self.source.is_none()) {
             let key = rows.keys.get(row).filter(|key| is_key(self.kind, key)).ok_or_else(|| {
                 let problem = format!("this is no key of a {} store", self.kind);
                 RestoreError::Malformed(self.partition.clone(), offset, problem)

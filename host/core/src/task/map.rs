@@ -76,7 +76,7 @@ pub(crate) fn evaluate(
 }
 
 /// In the place of a time that was not found: the source refuses the row when its turn has come.
-pub(super) const NO_TIME: i64 = i64::MIN;
+pub(crate) const NO_TIME: i64 = i64::MIN;
 
 /// The rows with the times that `mapping` finds in them.
 pub(crate) fn with_timestamps(mapping: &dyn Mapping, batch: RecordBatch) -> RecordBatch {

@@ -13,7 +13,7 @@ mod group;
 mod instances;
 mod join;
 pub mod life;
-mod map;
+pub(crate) mod map;
 mod metrics;
 mod output;
 mod peek;

@@ -40,7 +40,7 @@ impl Task {
     /// Nobody knows whether the last transaction happened: the stores are brought up to what the changelogs say.
     pub(crate) fn restore_again(&mut self, (now_ms, age_max_ms): (i64, i64)) -> Result<Replays, StoreError> {
         let Some(stored) = &self.stored else { return Ok(Vec::new()) };
-        let replays = stored.borrow_mut().begin_restore(now_ms, age_max_ms)?;
+        let replays = stored.borrow_mut().begin_restore(&self.committed, now_ms, age_max_ms)?;
         if !replays.is_empty() {
             self.moves(Cause::Unsettled);
         }

@@ -3,6 +3,7 @@
 use super::{Effect, ReportKind, StreamThread, WallTime};
 use crate::record::{RecordBatch, TopicPartition};
 use crate::state::ReplayFrom;
+use crate::task::Task;
 
 pub(super) fn handle(
     thread: &mut StreamThread,
@@ -20,7 +21,14 @@ pub(super) fn handle(
         thread.tell(id, ReportKind::RestoreBegan { changelogs }, effects);
     }
     let Some((task, environment)) = thread.task_with(id, now) else { return };
-    match task.replayed(partition, rows, place, restarted, &environment) {
+    let is_restoring = |task: &Task| task.restoring().iter().any(|(restoring, ..)| restoring == partition);
+    let was_restoring = is_restoring(task);
+    let taken = task.replayed(partition, rows, place, restarted, &environment);
+    // A table's source goes on behind where its task has read it.
+    if taken.is_ok() && was_restoring && !is_restoring(task) && place.0 < place.1 {
+        effects.push(Effect::StopReplay(vec![partition.clone()]));
+    }
+    match taken {
         Ok(false) => {}
         Ok(true) => {
             effects.push(Effect::Seek(task.offsets()));

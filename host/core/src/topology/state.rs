@@ -19,8 +19,10 @@ pub struct Store {
     pub kind: StoreKind,
     /// Kept in memory alone, and replayed from the changelog at each start.
     pub in_memory: bool,
-    /// The topic that holds each change; none: the store is empty after any unclean stop or move.
+    /// The topic of its own that holds each change.
     pub changelog: Option<TopicIndex>,
+    /// The topic of a table that is restored from there, to where its task has read it, and needs no changelog: the user's.
+    pub source: Option<TopicIndex>,
     /// The part of the topology whose tasks have it.
     pub subtopology: usize,
     /// Used by more than one node, or expiring by stream time: rows take their way through the nodes one at a time, so
@@ -28,6 +30,14 @@ pub struct Store {
     pub row_at_a_time: bool,
     /// Where the file names it.
     pub span: Span,
+}
+
+impl Store {
+    /// The topic that it is restored from; none: it is empty after any unclean stop or move.
+    #[must_use]
+    pub fn restored_from(&self) -> Option<TopicIndex> {
+        self.changelog.or(self.source)
+    }
 }
 
 /// The kinds of [`Store`].
@@ -225,6 +235,8 @@ pub struct Table {
     pub store: StoreIndex,
     /// Which changes carry the value before.
     pub olds: Olds,
+    /// It is all that the topic of its source holds.
+    pub of_topic: bool,
 }
 
 /// Which changes of a table carry the value before them, which has to be looked up.

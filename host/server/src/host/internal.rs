@@ -159,7 +159,7 @@ pub fn miscounted<'t>(topology: &'t Topology, counts: &'t Counts) -> impl Iterat
 /// # Errors
 /// The log does not answer.
 pub fn changelogs(client: &dyn Client, topology: &Topology, counts: &Counts) -> Result<Changelogs, Problem> {
-    let names = || topology.stores.iter().filter_map(|store| Some(topology.topic(store.changelog?)));
+    let names = || topology.stores.iter().filter_map(|store| Some(topology.topic(store.restored_from()?)));
     let wanted: Vec<TopicName> = names().map(|topic| topic.name.clone()).collect();
     let mut facts = client.describe(&wanted)?;
     if facts.len() < wanted.len() {

@@ -62,7 +62,7 @@ pub fn stores(host: &Host) -> Vec<StoreInfo> {
             store: store.name.clone(),
             kind: store.kind.to_string(),
             in_memory: store.in_memory,
-            changelog: store.changelog.map(|topic| host.topology.topic(topic).name.as_str().to_owned()),
+            changelog: store.restored_from().map(|topic| host.topology.topic(topic).name.as_str().to_owned()),
             topics: topics(host, store.subtopology),
             partitions: of_store().map(|task| task.task.partition).collect(),
             restoring: status::restoring(of_store()),

@@ -195,7 +195,6 @@ nodes:
                 ("a-count-changelog", "changelog of store count", false),
                 ("a-gone-changelog", "changelog of store gone", false),
                 ("a-r-repartition", "repartition", true),
-                ("a-table-changelog", "changelog of store table", false),
             ]
         );
     }

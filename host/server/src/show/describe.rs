@@ -219,7 +219,7 @@ fn store_of(topology: &Topology, index: StoreIndex) -> StoreOf {
         kind: store.kind.as_str(),
         kept_in: if store.in_memory { "memory" } else { "rocksdb" },
         forgets: words::retention(store),
-        changelog: store.changelog.map(|topic| topic_name(topology, topic)),
+        changelog: store.restored_from().map(|topic| topic_name(topology, topic)),
         used_by: users.map(|node| node.name.to_string()).collect(),
     }
 }

@@ -162,11 +162,12 @@ impl Facts<'_> {
     fn store(&mut self, index: StoreIndex) {
         let store = self.topology.store(index);
         let name = &store.name;
-        let why = match store.changelog.map(|topic| self.topology.topic(topic)) {
+        let why = match store.restored_from().map(|topic| self.topology.topic(topic)) {
             None => format!("store `{name}` has none (`changelog: false`): it is empty after a crash or a move"),
             Some(topic) => match topic.internal {
                 None => format!(
-                    "topic `{}` is the changelog of store `{name}`: each of its rows is a change already",
+                    "topic `{}` is the changelog of store `{name}`: each of its rows is a change already, and those that were \
+                     read are read again where the store is gone",
                     topic.name
                 ),
                 Some(Internal::WindowedChangelog) => format!(

@@ -105,7 +105,7 @@ impl Engine {
         // A row at a time, so that each is committed before the next is fetched.
         let fetch = if commits == Commits::EachRecord { 1 } else { usize::MAX };
         let log = Rc::new(RefCell::new(Log::new(names, sources, fetch)));
-        let kept = |index: &StoreIndex| topology.store(*index).changelog.is_none();
+        let kept = |index: &StoreIndex| topology.store(*index).restored_from().is_none();
         let kept = (0..topology.stores.len()).map(StoreIndex).filter(kept).collect();
         let opened = Rc::new(RefCell::new(Opened { kept, ..Opened::default() }));
         let clock = Rc::new(Cell::new(wall_clock_ms.saturating_mul(1_000)));
@@ -279,6 +279,11 @@ impl Engine {
         let (index, view) = self.view(name)?;
         let rows = view.encode(entry).map_err(DriverError::Unseedable)?;
         let store = view.store();
+        if let Some(source) = store.source {
+            let topic = &self.topology.topic(source).name;
+            let message = format!("`{name}` is restored from topic `{topic}`: pipe rows in there");
+            return Err(DriverError::Unseedable(message));
+        }
         if let Some(changelog) = store.changelog {
             let topic = self.topology.topic(changelog).name.clone();
             for (key, value) in rows {

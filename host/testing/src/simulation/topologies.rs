@@ -163,6 +163,7 @@ impl Builder<'_> {
             kind,
             in_memory: false,
             changelog: Some(changelog),
+            source: None,
             subtopology: part,
             row_at_a_time: false,
             span: Span::default(),

@@ -50,6 +50,7 @@ pub fn topology() -> Topology {
         kind,
         in_memory,
         changelog: Some(weir_core::topology::TopicIndex(0)),
+        source: None,
         subtopology: 0,
         row_at_a_time: false,
         span: Span::default(),

@@ -98,6 +98,8 @@ pub(crate) struct RawTable {
     pub repartition: Option<Repartition>,
     /// The node whose rows it keeps, where the file does not say so.
     pub of: Option<Name>,
+    /// It is all that its topic holds.
+    pub of_topic: bool,
 }
 
 /// `timestamp` of a source.
@@ -255,7 +257,7 @@ impl Reader<'_> {
             "to-table" => {
                 let store = Some(self.word(value, "`to-table`", "the name of a store")?);
                 let repartition = self.repartition_beside(fields);
-                Some(RawKind::ToTable(RawTable { store, span: kind.span, repartition, of: None }))
+                Some(RawKind::ToTable(RawTable { store, span: kind.span, repartition, of: None, of_topic: false }))
             }
             "join" => self.join(kind, value, fields),
             "filter" => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::model::{NodeIndex, NodeKind, SubTopology, Topic, TopicIndex, Topology};
+use super::super::model::{EventTime, Node, NodeIndex, NodeKind, Source, SubTopology, Topic, TopicIndex, Topology};
 use super::super::read::RawStore;
 use super::super::{Diagnostics, Format, Internal, JoinHow, Olds, Span, StoreIndex, StoreKind};
 use crate::record::TopicName;
@@ -160,11 +160,27 @@ fn unlike_sides(topology: &Topology, index: NodeIndex) -> Option<(Span, String)>
     })
 }
 
-/// A changelog for each store that is used, unless the file wants none.
+/// The topic that a table can be restored from: its rows are the table's, and their times can be told again.
+fn source_of_table(topology: &Topology, store: StoreIndex) -> Option<TopicIndex> {
+    let is_it = |node: &&Node| matches!(&node.kind, NodeKind::ToTable(table) if table.of_topic && table.store == store);
+    let table = topology.nodes.iter().find(is_it)?;
+    match &topology.node(table.inputs.first()?.node).kind {
+        NodeKind::Source(Source { topics, timestamp: None | Some(EventTime::Expression(_)) }) => {
+            topics.first().copied()
+        }
+        _ => None,
+    }
+}
+
+/// A changelog for each store that is used, unless the file wants none or it is restored from its source.
 pub(super) fn add_changelogs(topology: &mut Topology, declared: &[RawStore], diagnostics: &mut Diagnostics) {
     let used: Vec<StoreIndex> = topology.subtopologies.iter().flat_map(|part| part.stores.iter().copied()).collect();
     for index in 0..topology.stores.len() {
         let wanted = declared.get(index).is_none_or(|store| store.changelog);
+        topology.stores[index].source = source_of_table(topology, StoreIndex(index));
+        if topology.stores[index].source.is_some() {
+            continue;
+        }
         if !wanted || !used.contains(&StoreIndex(index)) {
             continue;
         }

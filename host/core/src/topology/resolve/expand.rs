@@ -49,7 +49,13 @@ impl Expansion {
                 let kind = RawKind::Source { topics: vec![topic], timestamp, of: Some(node.name.clone()) };
                 let from = std::mem::replace(&mut node.from, vec![source.clone()]);
                 self.nodes.push(RawNode { name: source, from, kind, on_error: node.on_error });
-                node.kind = RawKind::ToTable(RawTable { store, span: node.name.span, repartition: None, of: None });
+                node.kind = RawKind::ToTable(RawTable {
+                    store,
+                    span: node.name.span,
+                    repartition: None,
+                    of: None,
+                    of_topic: true,
+                });
             }
             RawKind::ToTable(RawTable { of: Some(ref of), .. }) => self.own.push((node.name.clone(), of.text.clone())),
             _ => {

@@ -106,8 +106,9 @@ impl<'a> Resolver<'a> {
             }
             RawKind::Aggregate(aggregate) => self.aggregate(aggregate, input, stores.own),
             // A topic's windows are nobody's, and a table has one row for each key.
-            RawKind::ToTable(_) => {
-                let kind = stores.own.map(|store| NodeKind::ToTable(Table { store, olds: Olds::Never }));
+            RawKind::ToTable(table) => {
+                let of_topic = table.of_topic;
+                let kind = stores.own.map(|store| NodeKind::ToTable(Table { store, olds: Olds::Never, of_topic }));
                 (kind, Flow { closes_ms: None, ..input })
             }
             RawKind::Join(join) => self.join(index, join, (input, right), stores),

@@ -325,6 +325,7 @@ impl Stores {
             kind,
             in_memory,
             changelog: None,
+            source: None,
             subtopology: 0,
             row_at_a_time: false,
             span,

@@ -123,8 +123,13 @@ fn kept(mut nodes: Vec<RawNode>, tables: &BTreeSet<String>) -> Vec<RawNode> {
         let (on_error, of) = (node.on_error, node.name.clone());
         all.push(node);
         if let Some(name) = table {
-            let kind =
-                RawKind::ToTable(RawTable { store: None, span: of.span, repartition: None, of: Some(of.clone()) });
+            let kind = RawKind::ToTable(RawTable {
+                store: None,
+                span: of.span,
+                repartition: None,
+                of: Some(of.clone()),
+                of_topic: false,
+            });
             all.push(RawNode { name: Name { span: of.span, ..name }, from: vec![of], kind, on_error });
         }
     }
