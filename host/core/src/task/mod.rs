@@ -356,14 +356,19 @@ impl Task {
     /// The transaction did not happen: back to the last commit, or to `positions` where they were read anew. True: its
     /// partitions were paused and are to be resumed.
     pub(crate) fn reset(&mut self, positions: Option<&[Position]>) -> bool {
+        let mut with: Option<Committed> = None;
         for position in positions.into_iter().flatten() {
             for (partition, offset) in &mut self.committed {
                 if *partition == position.partition {
                     *offset = position.offset;
-                    self.committed_with = Committed::read(position.metadata.as_deref());
+                    // A partition that nobody has committed yet knows nothing of the others'.
+                    let (told, known) = (Committed::read(position.metadata.as_deref()), with.unwrap_or_default());
+                    let stream_time = known.stream_time.max(told.stream_time);
+                    with = Some(Committed { stream_time, revision: known.revision.max(told.revision) });
                 }
             }
         }
+        self.committed_with = with.unwrap_or(self.committed_with);
         self.go_back();
         let was_failed = self.state == State::Failed;
         if was_failed && self.failed_at.is_none() {

@@ -9,7 +9,7 @@ use crate::ports::StoreError;
 use crate::record::{Cells, Column, Rows};
 use crate::task::map::evaluate;
 use crate::task::step::{Poison, Problem, Step};
-use crate::topology::{Map, NodeIndex, Olds, Table};
+use crate::topology::{Map, NodeIndex, Table};
 
 impl Step<'_> {
     /// Keeps `rows` and hands them on as changes. A row without a key is dropped.
@@ -24,15 +24,10 @@ impl Step<'_> {
         let mut state = shared.borrow_mut();
         let at_store =
             |error: StoreError| Poison { origin: changes.origins[0], node: index, problem: Problem::of_store(&error) };
-        let is_asked = match table.olds {
-            Olds::Never => false,
-            Olds::OfMixedSteps => self.scope.taken.partitions.len() > 1,
-            Olds::Always => true,
-        };
-        if is_asked {
+        if table.olds {
             prefetch(&mut state, table.store, &changes).map_err(at_store)?;
         }
-        let mut olds = is_asked.then(Column::default);
+        let mut olds = table.olds.then(Column::default);
         let (mut place, mut value) = (Vec::new(), Vec::new());
         for (row, key) in changes.keys.iter().enumerate() {
             write_place(&mut place, key.unwrap_or_default());

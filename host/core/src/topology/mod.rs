@@ -75,9 +75,9 @@ pub use model::{
     Source, SubTopology, Topic, TopicIndex, Topology,
 };
 pub use state::{
-    Aggregate, Builtin, DynamicSink, Emit, FlatMap, Function, Join, JoinHow, Joined, Map, Olds, PORT_LATE,
-    PORT_RESULTS, Store, StoreIndex, StoreKind, StreamJoin, Suppress, SuppressUntil, Table, TableJoin, WhenFull,
-    Window, WindowKind, Within,
+    Aggregate, Builtin, DynamicSink, Emit, FlatMap, Function, Join, JoinHow, Joined, Map, PORT_LATE, PORT_RESULTS,
+    Store, StoreIndex, StoreKind, StreamJoin, Suppress, SuppressUntil, Table, TableJoin, WhenFull, Window, WindowKind,
+    Within,
 };
 
 /// The topology in `text`, which is shown as `file_name` where something is wrong.

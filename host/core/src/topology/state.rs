@@ -233,22 +233,10 @@ impl Within {
 pub struct Table {
     /// Where it is kept.
     pub store: StoreIndex,
-    /// Which changes carry the value before.
-    pub olds: Olds,
+    /// Its changes carry the value before, which has to be looked up: a join or a filter of it asks for that.
+    pub olds: bool,
     /// It is all that the topic of its source holds.
     pub of_topic: bool,
-}
-
-/// Which changes of a table carry the value before them, which has to be looked up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Olds {
-    /// None.
-    #[default]
-    Never,
-    /// Those of a step that takes rows of several partitions: a join looks up what the table held at a row's turn.
-    OfMixedSteps,
-    /// All.
-    Always,
 }
 
 /// Which rows leave a join.

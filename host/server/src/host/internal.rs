@@ -173,9 +173,25 @@ pub fn changelogs(client: &dyn Client, topology: &Topology, counts: &Counts) -> 
     if let Some(gone) = wanted.iter().find(|name| !facts.contains_key(*name)) {
         return Err(Problem::unreachable(format!("the log does not know changelog `{gone}` yet")));
     }
+    warn_of_short_tables(topology, &facts);
     let age_max_ms = facts.values().map(age_max_ms).min().unwrap_or(i64::MAX);
     let ids = facts.into_iter().map(|(name, facts)| (name, facts.id)).collect();
     Ok(Changelogs { ids, age_max_ms })
+}
+
+/// A table is restored from its topic: rows that the topic does not keep are gone from it then.
+fn warn_of_short_tables(topology: &Topology, facts: &BTreeMap<TopicName, TopicFacts>) {
+    for store in &topology.stores {
+        let Some(topic) = store.source.map(|source| &topology.topic(source).name) else { continue };
+        let policy = facts.get(topic).and_then(|facts| facts.settings.get("cleanup.policy"));
+        if let Some(policy) = policy.filter(|policy| policy.split(',').any(|part| part.trim() == "delete")) {
+            tracing::warn!(
+                store = store.name, %topic, policy,
+                "a table is restored from this topic, which deletes rows by age or size: set its cleanup.policy to compact, or \
+                 read it by `source` and keep it by `to-table`, which has a changelog"
+            );
+        }
+    }
 }
 
 /// Says that a changelog that had been there was made anew.

@@ -49,7 +49,11 @@ fn judge(topology: &Topology, partitions: BTreeMap<TopicName, i32>, bootstrap: O
             (None, Some(partitions)) => survey.missing.push(NewTopic {
                 name: topic.name.clone(),
                 partitions,
-                compacted: false,
+                // A table's topic keeps the last row of each key: the table is restored from it.
+                compacted: topology
+                    .stores
+                    .iter()
+                    .any(|store| store.source.is_some_and(|source| topology.topic(source).name == topic.name)),
                 settings: BTreeMap::new(),
             }),
             (None, None) => survey.mistakes.push(missing(topic, bootstrap)),

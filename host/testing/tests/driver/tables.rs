@@ -165,3 +165,44 @@ fn a_table_that_is_joined_with_itself_is_seen_as_it_is_from_both_sides() {
         nodes(&format!("  joined: {{ from: l, join: l, value: {JOINER} }}\n  out: {{ from: joined, sink: out }}\n"));
     assert_example(&itself, "left k a 1 => k a|a 1, k a|a 1\nleft k b 2 => k b|b 2, k b|b 2\nleft k - 3 =>");
 }
+
+#[test]
+fn tables_that_meet_by_a_joins_right_side_see_one_another() {
+    let twice = nodes(&format!(
+        "  r:      {{ table: right }}
+  one:    {{ from: l, join: r, value: {JOINER} }}
+  joined: {{ from: one, join: r, value: {JOINER} }}
+  out:    {{ from: joined, sink: out }}
+"
+    ));
+    let example = "
+left  k a 1 =>
+right k b 2 => k a|b|b 2
+right k - 3 => k - 3";
+    // Kafka Streams joins the change of both sides twice, and loses the row that is gone: each side finds the other gone.
+    assert_example(&twice, example);
+    assert_batches_do_not_show(&twice, 100);
+}
+
+#[test]
+fn the_order_in_which_a_join_names_what_it_merges_does_not_show() {
+    let merged = |from: &str| {
+        let nodes = format!(
+            "  a:      {{ source: left }}
+  t:      {{ source: right }}
+  kept:   {{ from: t, to-table: kept }}
+  joined: {{ from: {from}, join: kept, how: left, value: {JOINER} }}
+  out:    {{ from: joined, sink: out }}
+"
+        );
+        format!("{}{nodes}", TOPICS.replace("  l:      { table: left }\n", ""))
+    };
+    let example = "
+right k b 1 => k b|b 1
+left  k a 2 => k a|b 2
+right k c 3 => k c|c 3";
+    for from in ["[a, t]", "[t, a]"] {
+        assert_example(&merged(from), example);
+        assert_batches_do_not_show(&merged(from), 60);
+    }
+}

@@ -1,10 +1,10 @@
 //! Which nodes and stores belong together: the parts of a topology, each run by tasks of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::model::{EventTime, Node, NodeIndex, NodeKind, Source, SubTopology, Topic, TopicIndex, Topology};
 use super::super::read::RawStore;
-use super::super::{Diagnostics, Format, Internal, JoinHow, Olds, Span, StoreIndex, StoreKind};
+use super::super::{Diagnostics, Format, Internal, Span, StoreIndex, StoreKind};
 use crate::record::TopicName;
 
 /// The connected parts, nodes that read one from another and nodes that share a store, and the order of the nodes in each.
@@ -58,26 +58,17 @@ fn joins(topology: &mut Topology) {
     for index in (0..topology.nodes.len()).map(NodeIndex) {
         let inputs: Vec<NodeIndex> = topology.node(index).inputs.iter().map(|input| input.node).collect();
         let (Some(&left), Some(&right)) = (inputs.first(), inputs.last()) else { continue };
-        // A stream comes to the join at its turn, a table to its store.
-        let (left_end, right_end) = match topology.node(index).kind {
-            NodeKind::StreamJoin(_) => (Some(index), Some(index)),
-            NodeKind::JoinTables(_) => (None, None),
-            _ => (Some(index), None),
-        };
-        let way = |to, end: Option<NodeIndex>| topology.way_to(to).into_iter().chain(end).collect::<Vec<_>>();
-        let (shared, first) = meet(topology, &way(left, left_end), &way(right, right_end));
-        let mixed = if shared { Olds::Always } else { Olds::OfMixedSteps };
-        let always = |always: bool| if always { Olds::Always } else { mixed };
-        let (of_left, of_right) = match &mut topology.nodes[index.0].kind {
-            NodeKind::FilterTable(_) => (Olds::Always, Olds::Never),
+        let first = comes_right_first(topology, index);
+        let tables: &[NodeIndex] = match &mut topology.nodes[index.0].kind {
+            NodeKind::FilterTable(_) => &[left],
             NodeKind::Join(join) => {
                 join.right_first = first;
-                (Olds::Never, mixed)
+                &[right]
             }
             NodeKind::JoinTables(join) => {
                 let same = left == right;
                 (join.sees_left, join.sees_right) = (same || !first, same || first);
-                (always(join.how != JoinHow::Inner), always(join.how == JoinHow::Outer))
+                &[left, right]
             }
             NodeKind::StreamJoin(join) => {
                 join.right_first = first;
@@ -85,22 +76,56 @@ fn joins(topology: &mut Topology) {
             }
             _ => continue,
         };
-        for (table, olds) in [(left, of_left), (right, of_right)] {
+        for table in tables {
             if let NodeKind::ToTable(table) = &mut topology.nodes[table.0].kind {
-                table.olds = table.olds.max(olds);
+                table.olds = true;
             }
         }
     }
 }
 
-/// Whether two ways of rows begin at one source, and if its rows go the `right` one first.
-fn meet(topology: &Topology, left: &[NodeIndex], right: &[NodeIndex]) -> (bool, bool) {
-    let shared = left.iter().zip(right).take_while(|(left, right)| left == right).count();
-    let Some(last) = shared.checked_sub(1) else { return (false, false) };
-    let children = &topology.node(left[last]).children;
-    let position =
-        |way: &[NodeIndex]| way.get(shared).and_then(|next| children.iter().position(|child| child.node == *next));
-    (true, position(right) < position(left))
+/// Whether a row of a source of both sides of join `index` comes to the right one first, as a walk in depth comes by: the way
+/// from that source goes on by the first node that leads to a side, until it leads to one alone.
+fn comes_right_first(topology: &Topology, index: NodeIndex) -> bool {
+    let node = topology.node(index);
+    let Some((right, lefts)) = node.inputs.split_last() else { return false };
+    // A stream comes to the join at its turn, a table to its own node.
+    let left_is_table = matches!(node.kind, NodeKind::JoinTables(_));
+    let right_is_table = !matches!(node.kind, NodeKind::StreamJoin(_));
+    let to_left = leading_to(topology, lefts.iter().map(|input| input.node).collect());
+    let to_right = leading_to(topology, vec![right.node]);
+    let Some(&source) = to_left.iter().find(|node| to_right.contains(node)) else { return false };
+    let (mut at, last) = (source, node.inputs.len() - 1);
+    // Each step goes on to a node behind; a mistaken topology may go round.
+    for _ in 0..topology.nodes.len() {
+        let ends = (left_is_table && lefts.iter().any(|input| input.node == at), right_is_table && right.node == at);
+        if ends.0 || ends.1 {
+            return !ends.0;
+        }
+        let leads = topology.node(at).children.iter().find_map(|child| {
+            let is_join = child.node == index;
+            let left = to_left.contains(&child.node) || (is_join && child.input < last && !left_is_table);
+            let right = to_right.contains(&child.node) || (is_join && child.input == last && !right_is_table);
+            (left || right).then_some((child.node, left, right))
+        });
+        match leads {
+            Some((next, true, true)) => at = next,
+            Some((_, left, _)) => return !left,
+            None => break,
+        }
+    }
+    false
+}
+
+/// `nodes` and all that rows come to them by.
+fn leading_to(topology: &Topology, mut nodes: Vec<NodeIndex>) -> BTreeSet<NodeIndex> {
+    let mut found = BTreeSet::new();
+    while let Some(index) = nodes.pop() {
+        if found.insert(index) {
+            nodes.extend(topology.node(index).inputs.iter().map(|input| input.node));
+        }
+    }
+    found
 }
 
 /// Refuses a store by key in tasks whose topics put equal keys into partitions of different numbers; repartition topics

@@ -173,6 +173,16 @@ impl Resolver<'_> {
         self.compiled(source, compiled)
     }
 
+    /// A table keeps no headers, so those of a row that it has are not known when the next one comes.
+    fn table_filter(&mut self, source: &Name, flow: Flow) -> Option<Arc<dyn Expression>> {
+        if source.text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "headers") {
+            let help = "filter a stream by headers, before `to-table`";
+            self.diagnostics.error(source.span, "a table's rows have no headers to filter by", help);
+            return None;
+        }
+        self.expression(source, flow)
+    }
+
     fn mapping(&mut self, source: &Name, flow: Flow) -> Option<Arc<dyn Mapping>> {
         let (key, value, windowed) = flow.formats();
         let compiled = compile_mapping(&source.text, key, value, windowed);

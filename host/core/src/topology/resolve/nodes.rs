@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::model::{Branch, EventTime, Input, Node, NodeKind, NodeName, PluginRef, Source, TopicIndex};
 use super::super::read::{RawKind, RawMap, RawNode, RawTime, RawTopic};
 use super::super::yaml::Name;
-use super::super::{Format, Map, Olds, PORT_LATE, Table};
+use super::super::{Format, Map, PORT_LATE, Table};
 use super::stores::{StoreUse, Stores};
 use super::{Flow, Resolver, stateless};
 
@@ -108,12 +108,12 @@ impl<'a> Resolver<'a> {
             // A topic's windows are nobody's, and a table has one row for each key.
             RawKind::ToTable(table) => {
                 let of_topic = table.of_topic;
-                let kind = stores.own.map(|store| NodeKind::ToTable(Table { store, olds: Olds::Never, of_topic }));
+                let kind = stores.own.map(|store| NodeKind::ToTable(Table { store, olds: false, of_topic }));
                 (kind, Flow { closes_ms: None, ..input })
             }
             RawKind::Join(join) => self.join(index, join, (input, right), stores),
             RawKind::JoinTables(join) => self.join_tables(index, join, (input, right), stores),
-            RawKind::FilterTable(source) => (self.expression(source, input).map(NodeKind::FilterTable), input),
+            RawKind::FilterTable(source) => (self.table_filter(source, input).map(NodeKind::FilterTable), input),
             RawKind::MapTable(map) => {
                 let (map, output) = self.map(index, map, input);
                 (Some(NodeKind::MapTable(map)), output)
