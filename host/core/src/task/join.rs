@@ -8,17 +8,9 @@ use crate::task::step::{Arrived, Poison, Problem, Step};
 use crate::topology::{Format, Join, JoinHow, Joined, NodeIndex};
 
 impl Step<'_> {
-    /// The rows of both sides of a join.
-    pub(super) fn sides(&self, index: NodeIndex, arrived: Arrived) -> (Rows, Rows) {
-        let last = self.scope.topology.node(index).inputs.len() - 1;
-        let (right, left): (Arrived, Arrived) = arrived.into_iter().partition(|(input, _)| *input == last);
-        let side = |arrived: Arrived| Rows::interleave(arrived.into_iter().map(|(_, rows)| rows).collect());
-        (side(left), side(right))
-    }
-
     /// The rows of the left side with what the table has for their keys. A null value is dropped, and a null key finds nothing.
     pub(crate) fn join(&mut self, index: NodeIndex, join: &Join, arrived: Arrived) -> Result<Rows, Poison> {
-        let (rows, changes) = self.sides(index, arrived);
+        let [rows, changes] = self.sides(index, arrived);
         if rows.is_empty() {
             return Ok(Rows::default());
         }

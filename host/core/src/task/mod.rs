@@ -18,6 +18,7 @@ mod metrics;
 mod output;
 mod peek;
 mod shown;
+mod sides;
 mod sink;
 mod stateful;
 mod step;

@@ -4,6 +4,7 @@ use super::changes::{Changes, Held, prefetch};
 use super::join::joined;
 use crate::ports::StoreError;
 use crate::record::{Column, Rows};
+use crate::task::sides::{Cause, Side, in_order};
 use crate::task::step::{Arrived, Poison, Problem, Step};
 use crate::topology::{JoinHow, NodeIndex, TableJoin};
 
@@ -12,8 +13,7 @@ type Sides = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 /// A change that a join sends on: of a row of one side, with both values to be joined; none: the joined row is gone.
 struct Change {
-    is_left: bool,
-    row: usize,
+    cause: Cause,
     values: Option<Sides>,
     timestamp: i64,
 }
@@ -21,24 +21,19 @@ struct Change {
 impl Step<'_> {
     /// The changes of the joined table. Their timestamps are the later one of both sides.
     pub(crate) fn join_tables(&mut self, index: NodeIndex, join: &TableJoin, arrived: Arrived) -> Result<Rows, Poison> {
-        let (left, right) = self.sides(index, arrived);
-        if left.is_empty() && right.is_empty() {
-            return Ok(Rows::default());
-        }
-        let changes = self.changes_of(index, join, &left, &right)?;
-        let one = |change: &Change| if change.is_left { &left } else { &right };
+        let sides = self.sides(index, arrived);
+        let Some(some) = sides.iter().find(|rows| !rows.is_empty()) else { return Ok(Rows::default()) };
+        let changes = self.changes_of(index, join, &sides, some)?;
         let lefts = changes.iter().map(|change| change.values.as_ref().and_then(|(left, _)| left.as_deref()));
         let order: Vec<(usize, usize)> =
-            changes.iter().map(|change| (usize::from(!change.is_left), change.row)).collect();
-        let keys: Column = changes.iter().map(|change| one(change).keys.get(change.row)).collect();
+            changes.iter().map(|Change { cause: (side, row), .. }| (side.place(), *row)).collect();
         // What a joiner reads of a row is the left side's, but for its key and headers, which both have.
         let rows = Rows {
-            keys: keys.into(),
             values: lefts.collect::<Column>().into(),
             timestamps: changes.iter().map(|change| change.timestamp).collect(),
             olds: None,
             windows: None,
-            ..Rows::gather(&[left.clone(), right.clone()], &order)
+            ..Rows::gather(&sides, &order)
         };
         let (mut chosen, mut values) = (Vec::with_capacity(rows.len()), Column::default());
         for (row, change) in changes.iter().enumerate() {
@@ -62,10 +57,11 @@ impl Step<'_> {
         &mut self,
         index: NodeIndex,
         join: &TableJoin,
-        left: &Rows,
-        right: &Rows,
+        sides: &[Rows; 2],
+        some: &Rows,
     ) -> Result<Vec<Change>, Poison> {
-        let shared = self.state(index, if left.is_empty() { right } else { left })?;
+        let [left, right] = sides;
+        let shared = self.state(index, some)?;
         let mut state = shared.borrow_mut();
         let at_store =
             |origin: u32| move |error: StoreError| Poison { origin, node: index, problem: Problem::of_store(&error) };
@@ -75,15 +71,12 @@ impl Step<'_> {
         let rights = Changes::new(join.right, right, join.sees_right);
         // A row of both sides changes first the one that the other sees.
         let right_first = join.sees_right && !join.sees_left;
-        let mut turns: Vec<(u32, bool, usize)> =
-            left.origins.iter().enumerate().map(|(row, &o)| (o, right_first, row)).collect();
-        turns.extend(right.origins.iter().enumerate().map(|(row, &origin)| (origin, !right_first, row)));
-        turns.sort_unstable();
         let mut place = Vec::new();
-        let mut changes = Vec::with_capacity(turns.len());
-        for (origin, second, row) in turns {
-            let is_left = second == right_first;
-            let (rows, others) = if is_left { (left, &rights) } else { (right, &lefts) };
+        let mut changes = Vec::with_capacity(left.len() + right.len());
+        for (side, row) in in_order(sides, right_first) {
+            let is_left = side == Side::Left;
+            let (rows, others) = (&sides[side.place()], if is_left { &rights } else { &lefts });
+            let origin = rows.origins[row];
             let key = rows.keys.get(row).unwrap_or_default();
             let other = others.find(&mut state, &mut place, key, origin).map_err(at_store(origin))?;
             let new = rows.values.get(row);
@@ -93,7 +86,7 @@ impl Step<'_> {
             let both = if is_left { (new, other_value) } else { (other_value, new) };
             let own = rows.timestamps[row];
             let timestamp = other.map_or(own, |(at, _)| own.max(at));
-            changes.push(Change { is_left, row, values: is_there.then_some(both), timestamp });
+            changes.push(Change { cause: (side, row), values: is_there.then_some(both), timestamp });
         }
         Ok(changes)
     }

@@ -23,17 +23,6 @@ impl Topology {
         }
     }
 
-    /// The nodes by which rows come to `index`, from a source on; of several inputs the first.
-    pub(super) fn way_to(&self, index: NodeIndex) -> Vec<NodeIndex> {
-        let mut way = vec![index];
-        // Bounded: no way is longer than there are nodes.
-        while let Some(input) = self.node(way[way.len() - 1]).inputs.first().filter(|_| way.len() < self.nodes.len()) {
-            way.push(input.node);
-        }
-        way.reverse();
-        way
-    }
-
     /// What is behind `sources`, each node after all that it reads, and otherwise as a walk in depth comes by: the reverse of
     /// the order in which a walk leaves the nodes that takes each last child first.
     fn depth_first(&self, sources: &[NodeIndex]) -> Vec<NodeIndex> {

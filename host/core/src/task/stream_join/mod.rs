@@ -14,28 +14,12 @@ pub(crate) use side::SideClock;
 use crate::ports::StoreError;
 use crate::record::Rows;
 use crate::state::TaskState;
+use crate::task::sides::{Cause, Side, in_order};
 use crate::task::step::{Arrived, Poison, Problem, Step};
 use crate::topology::{JoinHow, NodeIndex, StreamJoin};
-use pairs::{Cause, Pairs};
+use pairs::Pairs;
 use side::Kept;
 use waiting::Waiting;
-
-/// A side of a join; the place of its parts in pairs of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Left,
-    Right,
-}
-
-impl Side {
-    fn other(self) -> Self {
-        if self == Self::Left { Self::Right } else { Self::Left }
-    }
-
-    fn place(self) -> usize {
-        self as usize
-    }
-}
 
 /// The joining of one batch.
 struct Work<'a> {
@@ -60,9 +44,7 @@ impl Step<'_> {
         join: &StreamJoin,
         arrived: Arrived,
     ) -> Result<Rows, Poison> {
-        let last = self.scope.topology.node(index).inputs.len() - 1;
-        let (right, left): (Arrived, Arrived) = arrived.into_iter().partition(|(input, _)| *input == last);
-        let sides = [left, right].map(|part| Rows::interleave(part.into_iter().map(|(_, rows)| rows).collect()));
+        let sides = self.sides(index, arrived);
         let Some(some) = sides.iter().find(|rows| !rows.is_empty()) else { return Ok(Rows::default()) };
         let shared = self.state(index, some)?;
         let mut state = shared.borrow_mut();
@@ -81,22 +63,6 @@ impl Step<'_> {
         self.metrics(index).drop_rows("null-key-or-value", nulls);
         self.joined(index, join, pairs, &sides)
     }
-}
-
-/// The rows of both sides in the order in which the task took them; `right_first`: of one that came to both, the right side's.
-fn in_order(sides: &[Rows; 2], right_first: bool) -> impl Iterator<Item = Cause> + '_ {
-    let mut next = [0, 0];
-    std::iter::from_fn(move || {
-        let head = |side: Side| {
-            let second = (side == Side::Right) != right_first;
-            sides[side.place()].origins.get(next[side.place()]).map(|&origin| (origin, second, side))
-        };
-        let (_, _, side) =
-            [Side::Left, Side::Right].into_iter().filter_map(head).min_by_key(|&(at, second, _)| (at, second))?;
-        let row = next[side.place()];
-        next[side.place()] += 1;
-        Some((side, row))
-    })
 }
 
 impl<'a> Work<'a> {
@@ -205,22 +171,5 @@ impl<'a> Work<'a> {
         let (within, pairs) = (self.join.within, &mut self.pairs);
         let Some(waiting) = &mut self.waiting else { return Ok(()) };
         waiting.close(self.state, within, after, |side, key, value, at| pairs.alone(side, Some(key), value, at, cause))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_of_both_sides_come_by_their_origins_and_those_of_one_as_the_file_has_the_sides() {
-        let rows = |origins: &[u32]| Rows { origins: origins.to_vec(), ..Rows::default() };
-        let sides = [rows(&[1, 1, 4, 6]), rows(&[0, 1, 5, 6])];
-        let (left, right) = (|row| (Side::Left, row), |row| (Side::Right, row));
-        let order = |right_first| in_order(&sides, right_first).collect::<Vec<_>>();
-        let first = [right(0), left(0), left(1), right(1), left(2), right(2), left(3), right(3)];
-        assert_eq!(order(false), first);
-        let first = [right(0), right(1), left(0), left(1), left(2), right(2), right(3), left(3)];
-        assert_eq!(order(true), first);
     }
 }

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Side;
 use crate::record::{Column, HeaderCells, Headers, Rows};
 use crate::task::join::joined;
+use crate::task::sides::{Cause, Side};
 use crate::task::step::{Poison, Step};
 use crate::topology::{NodeIndex, StreamJoin};
-
-/// The row that something follows from: its side and its place there.
-pub(super) type Cause = (Side, usize);
 
 /// Rows of both sides that belong together, in order.
 #[derive(Default)]

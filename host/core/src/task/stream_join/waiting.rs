@@ -6,10 +6,10 @@
 
 use std::ops::Bound;
 
-use super::Side;
 use super::side::NONE;
 use crate::ports::{KeyRange, StoreError};
 use crate::state::{TaskState, keys};
+use crate::task::sides::Side;
 use crate::topology::{StoreIndex, Within};
 
 /// The name of the row that holds a [`Tracker`].

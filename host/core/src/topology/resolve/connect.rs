@@ -167,12 +167,17 @@ fn unlike_sides(topology: &Topology, index: NodeIndex) -> Option<(Span, String)>
     let (NodeKind::Join(_) | NodeKind::JoinTables(_) | NodeKind::StreamJoin(_)) = topology.node(index).kind else {
         return None;
     };
-    let right = topology.node(index).inputs.last()?;
-    let topics = |index: NodeIndex| {
-        let NodeKind::Source(source) = &topology.node(topology.way_to(index)[0]).kind else { return None };
-        source.topics.iter().map(|topic| topology.topic(*topic)).find(|topic| topic.partitions.is_some())
+    let (right, lefts) = topology.node(index).inputs.split_last()?;
+    let topic_of = |side: Vec<NodeIndex>| {
+        leading_to(topology, side).into_iter().find_map(|node| match &topology.node(node).kind {
+            NodeKind::Source(source) => {
+                source.topics.iter().map(|topic| topology.topic(*topic)).find(|topic| topic.partitions.is_some())
+            }
+            _ => None,
+        })
     };
-    let (one, other) = (topics(index)?, topics(right.node)?);
+    let one = topic_of(lefts.iter().map(|input| input.node).collect())?;
+    let other = topic_of(vec![right.node])?;
     (one.partitions != other.partitions).then(|| {
         let shown = |topic: &Topic| format!("`{}` ({})", topic.name, topic.partitions.unwrap_or_default());
         let message = format!(
