@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::ports::{Outgoing, ProcessorSupplier, StoreError};
-use crate::record::{Rows, Taken, TopicName};
+use crate::record::{Column, Rows, Taken, TopicName};
 use crate::state::TaskState;
 use crate::task::instances::Instances;
 use crate::task::metrics::NodeMetrics;
@@ -209,6 +209,27 @@ impl<'a> Step<'a> {
             };
             self.send(child.node, child.input, rows);
         }
+    }
+
+    /// `rows` with the values that `make` makes of them; those of which it makes none are refused.
+    pub(crate) fn with_values(
+        &mut self,
+        index: NodeIndex,
+        rows: &Rows,
+        make: impl Fn(usize) -> Result<Option<Vec<u8>>, crate::expression::ExpressionError>,
+    ) -> Result<Rows, Poison> {
+        let (mut chosen, mut values) = (Vec::with_capacity(rows.len()), Column::default());
+        for row in 0..rows.len() {
+            match make(row) {
+                Ok(value) => {
+                    values.push(value.as_deref());
+                    chosen.push(row as u32);
+                }
+                Err(error) => self.refuse(index, rows.origins[row], error.into())?,
+            }
+        }
+        let made = if chosen.len() == rows.len() { rows.clone() } else { rows.select(&chosen) };
+        Ok(Rows { values: values.into(), olds: None, ..made })
     }
 
     /// A row that `index` cannot map: its policy decides.

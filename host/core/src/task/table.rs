@@ -76,21 +76,10 @@ impl Step<'_> {
 
     /// The changes of a table with new values; what is gone stays gone.
     pub(crate) fn map_table(&mut self, index: NodeIndex, map: &Map, rows: &Rows) -> Result<Rows, Poison> {
-        let (mut chosen, mut values) = (Vec::with_capacity(rows.len()), Column::default());
-        for (row, value) in rows.values.iter().enumerate() {
-            let made = match value {
-                None => Ok(None),
-                Some(_) => evaluate(map.value.as_deref(), map.value_format, rows, row),
-            };
-            match made {
-                Ok(value) => {
-                    values.push(value.as_deref());
-                    chosen.push(row as u32);
-                }
-                Err(error) => self.refuse(index, rows.origins[row], error.into())?,
-            }
-        }
-        Ok(Rows { values: values.into(), olds: None, ..rows.select(&chosen) })
+        self.with_values(index, rows, |row| match rows.values.get(row) {
+            None => Ok(None),
+            Some(_) => evaluate(map.value.as_deref(), map.value_format, rows, row),
+        })
     }
 }
 

@@ -35,21 +35,10 @@ impl Step<'_> {
             windows: None,
             ..Rows::gather(&sides, &order)
         };
-        let (mut chosen, mut values) = (Vec::with_capacity(rows.len()), Column::default());
-        for (row, change) in changes.iter().enumerate() {
-            let made = match &change.values {
-                None => Ok(None),
-                Some((_, right)) => joined(&join.value, &rows, row, right.as_deref()),
-            };
-            match made {
-                Ok(value) => {
-                    values.push(value.as_deref());
-                    chosen.push(row as u32);
-                }
-                Err(error) => self.refuse(index, rows.origins[row], error.into())?,
-            }
-        }
-        Ok(Rows { values: values.into(), ..rows.select(&chosen) })
+        self.with_values(index, &rows, |row| match &changes[row].values {
+            None => Ok(None),
+            Some((_, right)) => joined(&join.value, &rows, row, right.as_deref()),
+        })
     }
 
     /// What is to be joined, in the order of the rows that cause it.

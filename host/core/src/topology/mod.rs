@@ -77,7 +77,7 @@ pub use model::{
 pub use state::{
     Aggregate, Builtin, DynamicSink, Emit, FlatMap, Function, Join, JoinHow, Joined, Map, PORT_LATE, PORT_RESULTS,
     Store, StoreIndex, StoreKind, StreamJoin, Suppress, SuppressUntil, Table, TableJoin, WhenFull, Window, WindowKind,
-    Within,
+    Within, duration_text,
 };
 
 /// The topology in `text`, which is shown as `file_name` where something is wrong.

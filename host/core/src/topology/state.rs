@@ -389,3 +389,11 @@ pub enum WhenFull {
     /// The oldest leave early. Only with a time limit.
     EmitEarly,
 }
+
+/// A duration as the file writes it, in the largest unit that is whole.
+#[must_use]
+pub fn duration_text(ms: i64) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let unit = units.into_iter().find(|(unit, _)| ms > 0 && ms % unit == 0);
+    unit.map_or_else(|| format!("{ms}ms"), |(unit, name)| format!("{}{name}", ms / unit))
+}

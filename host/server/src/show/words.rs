@@ -2,7 +2,7 @@
 
 use weir_core::topology::{
     Aggregate, Builtin, Emit, EventTime, Function, Internal, JoinHow, Joined, Map, Node, NodeKind, Source, Store,
-    StoreKind, Suppress, SuppressUntil, Topic, Topology, Window, WindowKind, Within,
+    StoreKind, Suppress, SuppressUntil, Topic, Topology, Window, WindowKind, Within, duration_text as time,
 };
 
 use crate::host::status::kind_name;
@@ -195,12 +195,4 @@ pub fn topic(topic: &Topic) -> String {
 #[must_use]
 pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// A duration as the file writes it, in the largest unit that is whole.
-#[must_use]
-pub fn time(ms: i64) -> String {
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
-    let unit = units.into_iter().find(|(unit, _)| ms > 0 && ms % unit == 0);
-    unit.map_or_else(|| format!("{ms}ms"), |(unit, name)| format!("{}{name}", ms / unit))
 }

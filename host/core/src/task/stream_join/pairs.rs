@@ -57,7 +57,7 @@ impl Step<'_> {
             }
             HeaderCells::all(Arc::new(headers))
         });
-        let mut rows = Rows {
+        let rows = Rows {
             keys: keys.into(),
             values: lefts.into(),
             timestamps,
@@ -66,20 +66,6 @@ impl Step<'_> {
             olds: None,
             origins: causes.iter().map(|&(side, row)| sides[side.place()].origins[row]).collect(),
         };
-        let (mut chosen, mut values) = (Vec::with_capacity(rows.len()), Column::default());
-        for row in 0..rows.len() {
-            match joined(&join.value, &rows, row, rights.get(row)) {
-                Ok(value) => {
-                    values.push(value.as_deref());
-                    chosen.push(row as u32);
-                }
-                Err(error) => self.refuse(index, rows.origins[row], error.into())?,
-            }
-        }
-        if chosen.len() < rows.len() {
-            rows = rows.select(&chosen);
-        }
-        rows.values = values.into();
-        Ok(rows)
+        self.with_values(index, &rows, |row| joined(&join.value, &rows, row, rights.get(row)))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::duration_text;
 use super::super::model::Input;
 use super::super::read::{RawAggregate, RawJoin, RawKind, RawStoreKind, Time};
 use super::super::yaml::Name;
@@ -144,12 +145,12 @@ impl Resolver<'_> {
                         "store `{}` forgets rows that node `{}` still needs: size and grace of its window want {}",
                         raw.name.text,
                         node.text,
-                        shown(least)
+                        duration_text(least)
                     );
                     self.diagnostics.error(
                         retention.span,
                         message,
-                        format!("write `retention: {}`, or more", shown(least)),
+                        format!("write `retention: {}`, or more", duration_text(least)),
                     );
                 }
                 Some(_) => {}
@@ -342,11 +343,4 @@ impl Stores {
 /// 0: the file does not say.
 fn milliseconds(time: Option<Time>) -> i64 {
     time.map_or(0, |time| time.ms)
-}
-
-/// A duration as the file writes it, in the largest unit that is whole.
-fn shown(ms: i64) -> String {
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
-    let unit = units.into_iter().find(|(unit, _)| ms > 0 && ms % unit == 0);
-    unit.map_or_else(|| format!("{ms}ms"), |(unit, name)| format!("{}{name}", ms / unit))
 }
